@@ -1,0 +1,166 @@
+/* Descriptor passing and anonymous files of fd.h. */
+#include "protocol/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/base/mem.h"
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Room for two descriptors: a peer that sends more than one is caught, not cut. */
+union control_space {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
+};
+
+/* With a descriptor: the one call of ours that needs sendmsg, which most processes may not use. */
+static ssize_t send_with_fd(int socket, const void *data, size_t len, int fd)
+{
+    struct iovec iov = { (void *)(uintptr_t)data, len };
+    union control_space space = { 0 };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = CMSG_SPACE(sizeof(int))
+    };
+
+    space.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+    memcpy(CMSG_DATA(&space.head), &fd, sizeof(int));
+    return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int bh_fd_send(int socket, const void *data, size_t len, int fd)
+{
+    ssize_t n;
+
+    do
+        n = fd < 0 ? send(socket, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) : send_with_fd(socket, data, len, fd);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    return (size_t)n == len ? 0 : -EIO;
+}
+
+/* Takes every descriptor out of the message. Returns how many there were; keeps one if there was exactly one. */
+static size_t take_fds(struct msghdr *msg, int *ret_fd)
+{
+    size_t count = 0;
+    int kept = -1;
+
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(msg); head; head = CMSG_NXTHDR(msg, head)) {
+        size_t n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < n; i++, count++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
+            if (count == 0)
+                kept = fd;
+            else
+                (void)close(fd);
+        }
+    }
+    if (count > 1) {
+        (void)close(kept);
+        kept = -1;
+    }
+    *ret_fd = kept;
+    return count;
+}
+
+int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
+{
+    struct iovec iov = { data, len };
+    union control_space space = { 0 };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof(space.bytes)
+    };
+    size_t count;
+    ssize_t n;
+
+    do
+        n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    *ret_fd = -1;
+    if (n < 0)
+        return -errno;
+    count = take_fds(&msg, ret_fd);
+    if (n == 0 && count == 0)
+        return 0;
+    if ((size_t)n == len && count <= 1 && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return 1;
+    if (*ret_fd >= 0)
+        (void)close(bh_take_fd(ret_fd));
+    return -EPROTO;
+}
+
+int bh_memfd_new(const char *name, const void *data, size_t size)
+{
+    _cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) < 0)
+        return -errno;
+    r = data ? bh_write_all(fd, data, size) : 0;
+    if (r < 0)
+        return r;
+    return bh_take_fd(&fd);
+}
+
+int bh_memfd_seal(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : 0;
+}
+
+bool bh_memfd_is_sealed(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+int bh_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+ssize_t bh_read_file(int fd, void *data, size_t cap)
+{
+    char *p = data;
+    size_t got = 0;
+    char extra;
+
+    for (;;) {
+        ssize_t n = got < cap ? pread(fd, p + got, cap - got, (off_t)got) : pread(fd, &extra, 1, (off_t)got);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return (ssize_t)got;
+        if (got == cap)
+            return -EFBIG;
+        got += (size_t)n;
+    }
+}

@@ -1,0 +1,53 @@
+/*
+ * Descriptors: fixed numbers that every process of ours starts with, passing one
+ * over a socket, sealed and shared memory.
+ *
+ * Trust: in = PEER (a message with a descriptor may carry anything: the receiver
+ *        checks what it got); out = CHECKED; called by = every process
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * What a process finds open after exec; everything above BH_FD_LAST is closed.
+ * 0 and 1 are /dev/null, 2 is the log. A process that has no use for a number has
+ * /dev/null there, so that no number is ever reused by accident.
+ */
+enum bh_fd {
+    BH_FD_CONTROL = 3, /* socket to the supervisor (protocol/wire/control.h) */
+    BH_FD_BOOT = 4,    /* sealed memory: struct bh_boot (protocol/wire/boot.h) */
+    BH_FD_POLICY = 5,  /* sealed memory: this channel's slice of the compiled policy */
+    BH_FD_STATE = 6,   /* shared memory kept by the supervisor: struct bh_state */
+    BH_FD_AUDIT = 7,   /* socket to the audit process, send only */
+    BH_FD_PEER = 8,    /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
+    BH_FD_STATUS = 9,  /* /proc/self/status, for the self-check; closed by confine_self */
+    BH_FD_LAST = 9,
+};
+
+/* Sends `len` (> 0) bytes with `fd` (or none, if -1) as one packet. 0, -EAGAIN, -EPIPE, ... */
+int bh_fd_send(int socket, const void *data, size_t len, int fd);
+
+/*
+ * Receives one packet of exactly `len` bytes and at most one descriptor.
+ * 1 = got one (*ret_fd is -1 or a close-on-exec descriptor that the caller owns), 0 = the peer is gone,
+ * -EAGAIN = nothing there, -EPROTO = another size or more descriptors (all are closed).
+ */
+int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd);
+
+/* A new anonymous file of `size` bytes with `data` in it (zeros if NULL), close-on-exec. */
+int bh_memfd_new(const char *name, const void *data, size_t size);
+
+/* Seals size and content for ever. */
+int bh_memfd_seal(int fd);
+
+/* True if nobody can change size or content any more. */
+bool bh_memfd_is_sealed(int fd);
+
+/* Writes all of it, through EINTR and short writes. 0 or -errno. */
+int bh_write_all(int fd, const void *data, size_t len);
+
+/* Reads up to `cap` bytes from the start of a regular file or memfd; the count, or -errno (-EFBIG if there is more). */
+ssize_t bh_read_file(int fd, void *data, size_t cap);

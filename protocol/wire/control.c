@@ -1,0 +1,101 @@
+/* Control messages, and the one exchange over them that waits: asking the supervisor for a peer. */
+#include "protocol/wire/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol/base/fd.h"
+#include "protocol/base/mem.h"
+
+_Static_assert(sizeof(struct bh_control) == 8, "a control message is eight bytes");
+
+int bh_control_send(int socket, uint16_t op, uint32_t arg, int fd)
+{
+    struct bh_control message = { BH_CONTROL_MAGIC, op, arg };
+
+    return bh_fd_send(socket, &message, sizeof(message), fd);
+}
+
+int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd)
+{
+    struct bh_control message;
+    _cleanup_close_ int fd = -1;
+    int r = bh_fd_recv(socket, &message, sizeof(message), &fd);
+
+    if (r == -ECONNRESET)
+        return 0;
+    if (r <= 0)
+        return r;
+    if (message.magic != BH_CONTROL_MAGIC || message.op < BH_CONTROL_START || message.op >= BH_CONTROL_OP_END)
+        return -EPROTO;
+    *ret = message;
+    *ret_fd = bh_take_fd(&fd);
+    return 1;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for something to read until `deadline`. 0, -ETIMEDOUT or -errno. */
+static int wait_readable(int socket, int64_t deadline)
+{
+    struct pollfd poller = { .fd = socket, .events = POLLIN };
+
+    for (;;) {
+        int64_t left = deadline - now_ms();
+        int n = poll(&poller, 1, left > 0 ? (int)left : 0);
+
+        if (n > 0)
+            return 0;
+        if (n == 0)
+            return -ETIMEDOUT;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+/* -EAGAIN: about another peer, which an earlier call gave up waiting for. Anything else would be lost, so it
+ * ends us. */
+static int judge(const struct bh_control *message, uint32_t peer, int *fd)
+{
+    bool with_fd = *fd >= 0;
+
+    if (message->op == BH_CONTROL_PEER && with_fd)
+        return message->arg == peer ? bh_take_fd(fd) : -EAGAIN;
+    if (message->op == BH_CONTROL_REFUSED && !with_fd)
+        return message->arg == peer ? -EACCES : -EAGAIN;
+    return -EPROTO;
+}
+
+int bh_control_start(int socket, uint32_t peer, int timeout_ms)
+{
+    int64_t deadline = now_ms() + timeout_ms;
+    int r = bh_control_send(socket, BH_CONTROL_START, peer, -1);
+
+    while (r == 0) {
+        _cleanup_close_ int fd = -1;
+        struct bh_control message;
+
+        r = wait_readable(socket, deadline);
+        if (r < 0)
+            return r;
+        r = bh_control_recv(socket, &message, &fd);
+        if (r == 0)
+            return -EPIPE;
+        if (r > 0)
+            r = judge(&message, peer, &fd);
+        if (r == -EAGAIN)
+            r = 0;
+        else
+            return r;
+    }
+    return r;
+}

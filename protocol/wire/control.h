@@ -1,0 +1,49 @@
+/*
+ * The eight bytes between the supervisor and its children: who is to be started,
+ * ended or introduced. The supervisor reads nothing else from anyone.
+ *
+ * Child -> supervisor: START, KILL (front and fs), SEGMENT (audit).
+ * Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT with one descriptor each, REFUSED with none.
+ * A message that is not allowed for the sender's row of the roster ends the sender.
+ *
+ * Trust: in = PEER; out = CHECKED; called by = supervisor, front, fs, audit
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define BH_CONTROL_MAGIC 0xb417u
+
+enum bh_control_op {
+    BH_CONTROL_START = 1, /* arg: peer number wanted */
+    BH_CONTROL_KILL,      /* arg: peer number whose deadline passed: it is killed; ask START for its successor */
+    BH_CONTROL_SEGMENT,   /* arg: 0; audit wants the next log segment, or gets it */
+    BH_CONTROL_PEER,      /* arg: peer number; fd: a socket to it */
+    BH_CONTROL_REFUSED,   /* arg: peer number; not granted by the policy, or over its restart budget */
+    BH_CONTROL_CLIENT,    /* arg: 0; fd: the connection to serve (front) */
+    BH_CONTROL_SOURCE,    /* arg: source number; fd: receiving end of its record queue (audit) */
+    BH_CONTROL_OP_END,
+};
+
+struct bh_control {
+    uint16_t magic; /* BH_CONTROL_MAGIC */
+    uint16_t op;    /* enum bh_control_op */
+    uint32_t arg;
+};
+
+/* Peer numbers: a worker of the channel is its enum bh_worker_id; openers of the fs worker follow. */
+#define BH_PEER_OPENER 32u     /* BH_PEER_OPENER + index of the rule's user in the policy slice */
+#define BH_PEER_OPENER_MAX 8u  /* users that one channel's write rules may name */
+#define BH_PEER_END (BH_PEER_OPENER + BH_PEER_OPENER_MAX)
+
+/* `fd` may be -1. 0 or -errno. */
+int bh_control_send(int socket, uint16_t op, uint32_t arg, int fd);
+
+/* 1 = got one (*ret_fd as in bh_fd_recv), 0 = peer gone, -EAGAIN, -EPROTO. */
+int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd);
+
+/*
+ * Asks for a peer and waits at most `timeout_ms` for PEER or REFUSED of it.
+ * The descriptor, or -EACCES (refused), -ETIMEDOUT, -EPROTO, -EPIPE.
+ */
+int bh_control_start(int socket, uint32_t peer, int timeout_ms);
