@@ -1,0 +1,340 @@
+/*
+ * Verification of compiled policies: each table is checked against the ones it refers
+ * to, in the order of their dependence. What passes can be evaluated without a check.
+ */
+#include "policy/blob.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "protocol/wire/codec.h"
+
+#define FENCES_ALL ((uint64_t)BH_FENCE_RLIMITS * 2 - 1)
+
+_Static_assert(sizeof(struct bh_rule) == 72, "no hidden padding: every byte of a slice is verified");
+_Static_assert(sizeof(struct bh_slice) % 8 == 0 && sizeof(struct bh_bundle) % 8 == 0, "sections are aligned");
+_Static_assert(sizeof(struct bh_bundle_row) % 8 == 0, "slices are aligned");
+_Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
+
+const char *const bh_channel_methods[] = { "unix-listen", "virtio", "isa-serial", "vsock-listen", NULL };
+
+static const uint32_t element_size[BH_SECTION_COUNT] = {
+    [BH_SECTION_RULES] = sizeof(struct bh_rule),
+    [BH_SECTION_INDEX] = sizeof(uint16_t),
+    [BH_SECTION_PATHS] = sizeof(struct bh_path),
+    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
+    [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
+    [BH_SECTION_GROUPS] = sizeof(uint32_t),
+    [BH_SECTION_STRINGS] = 1,
+};
+
+static bool all_zero(const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0 && *p == '\0') {
+        p++;
+        len--;
+    }
+    return len == 0;
+}
+
+/* A NUL-terminated text in a fixed field, zeros up to its end. */
+static bool field_ok(const char *field, size_t size)
+{
+    size_t len = strnlen(field, size);
+
+    return len < size && all_zero(field + len, size - len);
+}
+
+static bool channel_name_ok(const char *name)
+{
+    if (!field_ok(name, BH_CHANNEL_NAME_MAX) || name[0] < 'a' || name[0] > 'z')
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name);
+}
+
+static bool mask_ok(const uint64_t mask[2])
+{
+    for (unsigned command = BH_CMD_COUNT; command < 128; command++)
+        if (mask[command / 64] >> (command % 64) & 1)
+            return false;
+    return true;
+}
+
+/* The sections follow each other without gaps; padding is zero; the last one ends with the slice. */
+static bool layout_ok(const struct bh_slice *slice, size_t size)
+{
+    const char *bytes = (const char *)slice;
+    size_t at = sizeof(*slice);
+
+    for (unsigned i = 0; i < BH_SECTION_COUNT; i++) {
+        const struct bh_section_row *row = &slice->sections[i];
+        size_t end, next;
+
+        if (row->offset != at || row->count > (size - at) / element_size[i])
+            return false;
+        end = at + (size_t)row->count * element_size[i];
+        next = (end + 7) & ~(size_t)7;
+        if (next > size || !all_zero(bytes + end, next - end))
+            return false;
+        at = next;
+    }
+    return at == size;
+}
+
+static bool head_ok(const struct bh_slice *slice, size_t size)
+{
+    const uint64_t *set = slice->settings;
+
+    if (slice->magic != BH_SLICE_MAGIC || slice->format != BH_POLICY_FORMAT ||
+        slice->schema != BH_SCHEMA_HASH)
+        return false;
+    if (slice->size != size || !channel_name_ok(slice->channel) || !mask_ok(slice->only))
+        return false;
+    if (set[BH_SET_EXPLAIN_TO_CLIENT] > 1 || set[BH_SET_HANDLE_IDLE_S] > BH_IDLE_MAX_S ||
+        set[BH_SET_AUDIT_FAILURE] > 1)
+        return false;
+    if (set[BH_SET_FENCES_REQUIRED] > FENCES_ALL || set[BH_SET_FENCES_OFF] > FENCES_ALL)
+        return false;
+    if (set[BH_SET_FENCES_REQUIRED] & set[BH_SET_FENCES_OFF] || set[BH_SET_COMMANDS] > BH_CMD_COUNT)
+        return false;
+    return all_zero(set + BH_SET_COMMANDS + 1, (BH_SET_COUNT - BH_SET_COMMANDS - 1) * sizeof(*set));
+}
+
+static bool range_ok(uint32_t first, uint32_t n, uint32_t count)
+{
+    return first <= count && n <= count - first;
+}
+
+static uint32_t count_of(const struct bh_policy *policy, enum bh_section section)
+{
+    return policy->slice->sections[section].count;
+}
+
+/* An offset of the first byte of a string. */
+static bool string_ok(const struct bh_policy *policy, uint32_t offset)
+{
+    return offset < count_of(policy, BH_SECTION_STRINGS) &&
+           (offset == 0 || policy->strings[offset - 1] == '\0');
+}
+
+static bool strings_ok(const struct bh_policy *policy)
+{
+    uint32_t n = count_of(policy, BH_SECTION_STRINGS);
+
+    return n > 0 && policy->strings[n - 1] == '\0' && bh_utf8_valid(policy->strings, n);
+}
+
+bool bh_path_is_clean(const char *path, size_t len)
+{
+    size_t start = 1;
+
+    if (len == 0 || len >= BH_POLICY_PATH_MAX || path[0] != '/')
+        return false;
+    if (len == 1)
+        return true;
+    for (size_t i = 1; i <= len; i++) {
+        size_t n = i - start;
+
+        if (i < len && path[i] == '\0')
+            return false;
+        if (i < len && path[i] != '/')
+            continue;
+        if (n == 0 || (n <= 2 && memcmp(path + start, "..", n) == 0))
+            return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+static bool paths_ok(const struct bh_policy *policy)
+{
+    for (uint32_t i = 0; i < count_of(policy, BH_SECTION_PATHS); i++) {
+        const struct bh_path *path = &policy->paths[i];
+
+        if (path->kind > BH_PATH_GLOB || path->zero != 0 || !string_ok(policy, path->text))
+            return false;
+        if (strlen(bh_policy_string(policy, path->text)) != path->len)
+            return false;
+        if (!bh_path_is_clean(bh_policy_string(policy, path->text), path->len))
+            return false;
+    }
+    return true;
+}
+
+static bool users_ok(const struct bh_policy *policy)
+{
+    if (policy->n_users > BH_USERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < policy->n_users; i++) {
+        const struct bh_policy_user *user = &policy->users[i];
+
+        if (!string_ok(policy, user->name) || user->found > 1 || user->n_groups > BH_GROUPS_MAX)
+            return false;
+        if (!range_ok(user->first_group, user->n_groups, count_of(policy, BH_SECTION_GROUPS)))
+            return false;
+        if (user->found && (user->uid == UINT32_MAX || user->gid == UINT32_MAX))
+            return false;
+    }
+    return true;
+}
+
+/* What a deny spares: allow rules, in ascending order, so that a set of them is one pass. */
+static bool excepts_ok(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    if (!range_ok(rule->first_except, rule->n_excepts, count_of(policy, BH_SECTION_EXCEPTS)))
+        return false;
+    if (rule->effect == BH_EFFECT_ALLOW)
+        return rule->n_excepts == 0;
+    for (uint32_t i = 0; i < rule->n_excepts; i++) {
+        const uint16_t *spared = &policy->excepts[rule->first_except + i];
+
+        if (*spared >= policy->n_rules || policy->rules[*spared].effect != BH_EFFECT_ALLOW)
+            return false;
+        if (i > 0 && spared[0] <= spared[-1])
+            return false;
+    }
+    return true;
+}
+
+/* File conditions make sense, and an allow that can write says as whom. */
+static bool object_ok(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    bool opens = rule->commands[BH_CMD_GUEST_FILE_OPEN / 64] >> (BH_CMD_GUEST_FILE_OPEN % 64) & 1;
+
+    if (rule->verbs & ~BH_VERB_ALL || rule->create_mode > 0777 || rule->symlinks > BH_SYMLINKS_FOLLOW)
+        return false;
+    if (rule->types > BH_TYPES_ANY || opens != (rule->verbs != 0))
+        return false;
+    if (rule->user != BH_NO_USER && rule->user >= policy->n_users)
+        return false;
+    if (!range_ok(rule->first_path, rule->n_paths, count_of(policy, BH_SECTION_PATHS)))
+        return false;
+    if (!rule->has_object)
+        return rule->n_paths == 0 && rule->user == BH_NO_USER;
+    if (rule->effect == BH_EFFECT_DENY)
+        return opens && rule->user == BH_NO_USER;
+    return opens && (rule->user != BH_NO_USER || (rule->verbs & ~BH_VERB_READ) == 0);
+}
+
+static bool rule_ok(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    const uint64_t *only = policy->slice->only;
+
+    if (rule->effect > BH_EFFECT_DENY || rule->has_object > 1 || rule->zero[0] || rule->zero[1])
+        return false;
+    if (!string_ok(policy, rule->name) || !string_ok(policy, rule->file) || !mask_ok(rule->commands))
+        return false;
+    if (rule->effect == BH_EFFECT_ALLOW && ((rule->commands[0] & ~only[0]) || (rule->commands[1] & ~only[1])))
+        return false;
+    if (rule->effect == BH_EFFECT_ALLOW && rule->verbs && !rule->has_object)
+        return false;
+    return excepts_ok(policy, rule) && object_ok(policy, rule);
+}
+
+/* The index names exactly the rules of each command: as many entries as bits, each in its place, none twice.
+ */
+static bool index_ok(const struct bh_policy *policy)
+{
+    uint32_t bits = 0, next = 0;
+
+    for (uint32_t i = 0; i < policy->n_rules; i++)
+        for (unsigned word = 0; word < 2; word++)
+            bits += (uint32_t)__builtin_popcountll(policy->rules[i].commands[word]);
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++) {
+        const struct bh_command_rules *row = &policy->slice->commands[command];
+
+        if (row->first != next || !range_ok(row->first, row->count, count_of(policy, BH_SECTION_INDEX)))
+            return false;
+        for (uint32_t i = 0; i < row->count; i++) {
+            const uint16_t *rule = &policy->index[row->first + i];
+
+            if (*rule >= policy->n_rules || (i > 0 && rule[0] <= rule[-1]))
+                return false;
+            if (!(policy->rules[*rule].commands[command / 64] >> (command % 64) & 1))
+                return false;
+        }
+        next += row->count;
+    }
+    return next == bits && next == count_of(policy, BH_SECTION_INDEX);
+}
+
+static const void *section(const struct bh_slice *slice, enum bh_section which)
+{
+    return (const char *)slice + slice->sections[which].offset;
+}
+
+int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
+{
+    const struct bh_slice *slice = data;
+    struct bh_policy policy;
+
+    if (size < sizeof(*slice) || size > BH_POLICY_SIZE_MAX || (uintptr_t)data % 8 != 0)
+        return -EBADMSG;
+    if (!head_ok(slice, size) || !layout_ok(slice, size))
+        return -EBADMSG;
+    policy = (struct bh_policy){
+        .slice = slice,
+        .rules = section(slice, BH_SECTION_RULES),
+        .index = section(slice, BH_SECTION_INDEX),
+        .paths = section(slice, BH_SECTION_PATHS),
+        .excepts = section(slice, BH_SECTION_EXCEPTS),
+        .users = section(slice, BH_SECTION_USERS),
+        .groups = section(slice, BH_SECTION_GROUPS),
+        .strings = section(slice, BH_SECTION_STRINGS),
+        .n_rules = slice->sections[BH_SECTION_RULES].count,
+        .n_users = slice->sections[BH_SECTION_USERS].count,
+    };
+    if (policy.n_rules > BH_RULES_MAX || !strings_ok(&policy) || !paths_ok(&policy) || !users_ok(&policy))
+        return -EBADMSG;
+    for (uint32_t i = 0; i < policy.n_rules; i++)
+        if (!rule_ok(&policy, &policy.rules[i]))
+            return -EBADMSG;
+    if (!index_ok(&policy))
+        return -EBADMSG;
+    *ret = policy;
+    return 0;
+}
+
+static bool method_ok(const struct bh_bundle_row *row)
+{
+    if (!field_ok(row->method, sizeof(row->method)) || !field_ok(row->path, sizeof(row->path)))
+        return false;
+    if (row->method[0] == '\0')
+        return row->path[0] == '\0';
+    for (unsigned i = 0; bh_channel_methods[i]; i++)
+        if (strcmp(row->method, bh_channel_methods[i]) == 0)
+            return row->path[0] != '\0';
+    return false;
+}
+
+int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size)
+{
+    const struct bh_bundle *bundle = data;
+    size_t at;
+
+    if (size < sizeof(*bundle) || size > BH_POLICY_SIZE_MAX || (uintptr_t)data % 8 != 0)
+        return -EBADMSG;
+    if (bundle->magic != BH_BUNDLE_MAGIC || bundle->format != BH_POLICY_FORMAT || bundle->size != size)
+        return -EBADMSG;
+    if (bundle->count == 0 || bundle->count > BH_CHANNELS_MAX)
+        return -EBADMSG;
+    at = sizeof(*bundle) + bundle->count * sizeof(bundle->rows[0]);
+    for (uint32_t i = 0; i < bundle->count; i++) {
+        const struct bh_bundle_row *row = &bundle->rows[i];
+
+        if (at > size || row->offset != at || row->size > size - at || row->size % 8 != 0)
+            return -EBADMSG;
+        if (!channel_name_ok(row->name) || !method_ok(row))
+            return -EBADMSG;
+        for (uint32_t k = 0; k < i; k++)
+            if (strcmp(row->name, bundle->rows[k].name) == 0)
+                return -EBADMSG;
+        at += row->size;
+    }
+    if (at != size)
+        return -EBADMSG;
+    *ret = bundle;
+    return 0;
+}

@@ -1,0 +1,168 @@
+/*
+ * The compiled policy: flat, offset-based, the same bytes for the same text.
+ *
+ * `bulkhead-policyc` writes a bundle: a directory of channels and, for each, a slice
+ * that stands alone. A process gets its channel's slice in sealed memory and nothing
+ * of another channel. The reader verifies every offset, count, string and index once,
+ * in bh_policy_open, as if the bytes were hostile; evaluation then needs no checks.
+ *
+ * Layout of a slice: struct bh_slice, then the tables in the order of
+ * enum bh_section, each 8-byte aligned, without gaps but zero padding, then nothing.
+ *
+ * Trust: in = CONFIG (verified as if PEER); out = CHECKED; called by = supervisor,
+ *        front, workers, policyc, bulkheadctl
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/base/arena.h"
+#include "protocol/wire/boot.h"
+
+#define BH_BUNDLE_MAGIC 0x4248424eu
+#define BH_SLICE_MAGIC 0x4248534cu
+#define BH_POLICY_FORMAT 1u
+#define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
+#define BH_RULES_MAX 2000u                 /* per channel */
+#define BH_CHANNELS_MAX 8u
+#define BH_USERS_MAX 8u                    /* per channel: one opener each, numbered in protocol/wire/record.h */
+#define BH_GROUPS_MAX 64u                  /* supplementary groups of one user */
+#define BH_POLICY_PATH_MAX 4096u /* bytes with the NUL */
+#define BH_IDLE_MAX_S (366u * 24 * 3600)
+
+enum bh_section {
+    BH_SECTION_RULES,   /* struct bh_rule */
+    BH_SECTION_INDEX,   /* uint16_t: rule numbers, grouped by command */
+    BH_SECTION_PATHS,   /* struct bh_path */
+    BH_SECTION_EXCEPTS, /* uint16_t: rule numbers that a deny spares */
+    BH_SECTION_USERS,   /* struct bh_policy_user */
+    BH_SECTION_GROUPS,  /* uint32_t: supplementary group ids */
+    BH_SECTION_STRINGS, /* bytes; a string is NUL-terminated UTF-8 */
+    BH_SECTION_COUNT,
+};
+
+struct bh_section_row {
+    uint32_t offset, count; /* count in elements (bytes, for strings) */
+};
+
+/* Values of `set`; each row of the table in policy/lang/settings.c has its index here. */
+enum bh_setting {
+    BH_SET_EXPLAIN_TO_CLIENT, /* 0, 1 */
+    BH_SET_HANDLE_IDLE_S,     /* seconds without use after which a file handle is closed; 0 = never */
+    BH_SET_AUDIT_FAILURE,     /* 0 = deny: a full audit queue refuses mutations; 1 = continue */
+    BH_SET_FENCES_REQUIRED,   /* mask of enum bh_fence: a process that misses one does not start */
+    BH_SET_FENCES_OFF,        /* mask: not asked for, not reported as missing */
+    BH_SET_COMMANDS,          /* how many commands of the schema the policy's author had reviewed */
+    BH_SET_COUNT = 8,         /* room for later ones: zero */
+};
+
+struct bh_command_rules {
+    uint32_t first, count; /* in BH_SECTION_INDEX */
+};
+
+struct bh_slice {
+    uint32_t magic, format, schema, size;
+    char channel[BH_CHANNEL_NAME_MAX];
+    uint8_t digest[32];     /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit records */
+    uint64_t only[2];       /* bit per command: the channel's ceiling */
+    uint64_t settings[BH_SET_COUNT];
+    struct bh_section_row sections[BH_SECTION_COUNT];
+    struct bh_command_rules commands[BH_CMD_COUNT];
+};
+
+enum bh_effect { BH_EFFECT_ALLOW, BH_EFFECT_DENY };
+
+enum bh_verb {
+    BH_VERB_READ = 1 << 0,
+    BH_VERB_WRITE = 1 << 1,    /* change bytes that exist, extend */
+    BH_VERB_CREATE = 1 << 2,
+    BH_VERB_TRUNCATE = 1 << 3,
+    BH_VERB_APPEND = 1 << 4,   /* extend only */
+    BH_VERB_ALL = (1 << 5) - 1,
+};
+
+enum bh_symlinks { BH_SYMLINKS_REFUSE, BH_SYMLINKS_TRUSTED, BH_SYMLINKS_FOLLOW };
+enum bh_types { BH_TYPES_REGULAR, BH_TYPES_ANY };
+
+#define BH_NO_USER UINT32_MAX
+#define BH_NO_RULE UINT32_MAX
+
+struct bh_rule {
+    uint64_t commands[2];  /* bit per command */
+    uint64_t max_size;     /* bytes a file may have after a write; 0 = no limit */
+    uint32_t name;         /* string: given name, or "file:line" */
+    uint32_t file, line;   /* string; where it stands */
+    uint32_t user;         /* index in BH_SECTION_USERS, or BH_NO_USER */
+    uint32_t first_path, n_paths;     /* none: any path */
+    uint32_t first_except, n_excepts; /* deny only */
+    uint16_t verbs;        /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
+    uint16_t create_mode;  /* of a file that the rule creates */
+    uint8_t effect, symlinks, types;
+    uint8_t has_object;    /* 1: there are file conditions, judged for guest-file-open only */
+    uint32_t zero[2];
+};
+
+enum bh_path_kind { BH_PATH_IS, BH_PATH_BENEATH, BH_PATH_GLOB };
+
+/* An absolute, clean path: no "//", "/./", "/../", no trailing slash but in "/". BENEATH matches the directory itself too. */
+struct bh_path {
+    uint32_t text; /* string */
+    uint32_t len;
+    uint32_t kind; /* enum bh_path_kind; GLOB: '*' and '?' stay within one component */
+    uint32_t zero;
+};
+
+struct bh_policy_user {
+    uint32_t name; /* string */
+    uint32_t uid, gid;
+    uint32_t first_group, n_groups; /* n_groups <= BH_GROUPS_MAX */
+    uint32_t found; /* 0: did not exist when the policy was compiled: its rules are false */
+};
+
+/* A bundle: this header, `count` rows, then the slices. */
+struct bh_bundle_row {
+    char name[BH_CHANNEL_NAME_MAX];
+    char method[16]; /* "" (given by -m/-p), "unix-listen", "virtio", "isa-serial", "vsock-listen" */
+    char path[128];
+    uint32_t offset, size;
+};
+
+struct bh_bundle {
+    uint32_t magic, format, size, count;
+    struct bh_bundle_row rows[];
+};
+
+/* An opened slice: pointers into memory that the caller keeps. */
+struct bh_policy {
+    const struct bh_slice *slice;
+    const struct bh_rule *rules;
+    const uint16_t *index;
+    const struct bh_path *paths;
+    const uint16_t *excepts;
+    const struct bh_policy_user *users;
+    const uint32_t *groups;
+    const char *strings;
+    uint32_t n_rules, n_users;
+};
+
+/* Verifies all of it. 0, or -EBADMSG. `data` must be 8-byte aligned and not change any more (sealed). */
+int bh_policy_open(struct bh_policy *ret, const void *data, size_t size);
+
+/* Verifies the directory (not the slices). 0, or -EBADMSG. */
+int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size);
+
+/* Is it a path as struct bh_path has it (any bytes may come in)? */
+bool bh_path_is_clean(const char *path, size_t len);
+
+/* Ways to open a channel, as in a bundle's row; NULL at the end. */
+extern const char *const bh_channel_methods[];
+
+/* Maps BH_FD_POLICY, checks that it is sealed, and opens it. Ends the process with a message otherwise. */
+void bh_policy_map(struct bh_policy *ret);
+
+static inline const char *bh_policy_string(const struct bh_policy *policy, uint32_t offset)
+{
+    return policy->strings + offset;
+}

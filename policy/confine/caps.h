@@ -1,0 +1,30 @@
+/*
+ * Capability sets and securebits, in the four moves that the order in confine.c needs.
+ *
+ * Trust: in = CONFIG; out = CHECKED; called by = confine.c
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* Bits that hold once bh_caps_lock is done: uid 0 means nothing, nothing is gained by a uid change or later
+ * raised. */
+#define BH_SECUREBITS                                                                                        \
+    (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |         \
+     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+/* Makes uid 0 meaningless and keeps capabilities through the uid change; nothing is locked yet. 0 or -errno.
+ */
+int bh_caps_unroot(void);
+
+/* The bounding set becomes `caps`. Needs SETPCAP. */
+int bh_caps_bound(uint64_t caps);
+
+/* Inheritable and ambient become `caps`; permitted and effective keep SETPCAP beside them for the lock. */
+int bh_caps_carry(uint64_t caps);
+
+/* Locks the securebits; needs SETPCAP, so it comes before bh_caps_finish. */
+int bh_caps_lock(void);
+
+/* Permitted, effective and inheritable become exactly `caps`. */
+int bh_caps_finish(uint64_t caps);

@@ -1,0 +1,16 @@
+/*
+ * The self-check: what the kernel says of this process against what it should be.
+ *
+ * Trust: in = CONFIG; out = CHECKED; called by = self.c
+ */
+#pragma once
+
+#include "policy/confine/confine.h"
+
+#define BH_DIFFERENCE_MAX 128 /* bytes of the sentence part, with the NUL */
+
+/* By prctl and getrlimit; before the filter, which allows neither. 0, or 1 with `ret` saying what differs. */
+int bh_check_attributes(const struct bh_profile *profile, uint32_t fences, char ret[BH_DIFFERENCE_MAX]);
+
+/* By the open /proc/self/status; after the filter, so that the filter is seen too. Reads `fd` to its end. */
+int bh_check_status(int fd, const struct bh_boot *boot, uint32_t fences, char ret[BH_DIFFERENCE_MAX]);

@@ -1,0 +1,289 @@
+/*
+ * The decision of eval.h, in two passes over the rules of one command.
+ *
+ * First the allow rules: those that grant the request become the candidates, as a set
+ * of bits. Then the deny rules: each that speaks of the request leaves only those
+ * candidates that it spares. What is left at the end grants. So the order of the rules
+ * does not matter, and the work is one look at each rule and at each spared name.
+ */
+#include "policy/eval.h"
+
+#include <string.h>
+
+#include "protocol/codes.h"
+
+#define SET_WORDS ((BH_RULES_MAX + 63) / 64)
+
+struct rule_set {
+    uint64_t words[SET_WORDS];
+};
+
+/* What is asked. Without `file`, conditions on the object cannot be evaluated. */
+struct question {
+    unsigned command;
+    const struct bh_file_object *file;
+    bool any_path; /* for grants: the path may be chosen to suit an allow and to escape a deny */
+    bool clean;    /* the file's path is absolute and clean */
+};
+
+static void set_add(struct rule_set *set, uint32_t rule)
+{
+    set->words[rule / 64] |= 1ull << (rule % 64);
+}
+
+static uint32_t set_first(const struct rule_set *set)
+{
+    for (uint32_t i = 0; i < SET_WORDS; i++)
+        if (set->words[i])
+            return i * 64 + (uint32_t)__builtin_ctzll(set->words[i]);
+    return BH_NO_RULE;
+}
+
+/* One component against a pattern of bytes, '?' and '*': on a mismatch the last star takes one byte more. */
+static bool component_match(const char *pattern, size_t pattern_len, const char *text, size_t len)
+{
+    size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;
+
+    while (t < len) {
+        if (p < pattern_len && pattern[p] == '*') {
+            star = p++;
+            resume = t;
+        } else if (p < pattern_len && (pattern[p] == '?' || pattern[p] == text[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern_len && pattern[p] == '*')
+        p++;
+    return p == pattern_len;
+}
+
+static size_t component_len(const char *text, size_t len)
+{
+    const char *slash = memchr(text, '/', len);
+
+    return slash ? (size_t)(slash - text) : len;
+}
+
+/* Both have as many components, and each matches its own. */
+static bool glob_match(const char *pattern, size_t pattern_len, const char *path, size_t len)
+{
+    for (;;) {
+        size_t p = component_len(pattern, pattern_len), n = component_len(path, len);
+
+        if (!component_match(pattern, p, path, n))
+            return false;
+        if (p == pattern_len || n == len)
+            return p == pattern_len && n == len;
+        pattern += p + 1;
+        pattern_len -= p + 1;
+        path += n + 1;
+        len -= n + 1;
+    }
+}
+
+bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
+                   size_t len)
+{
+    if (kind == BH_PATH_GLOB)
+        return glob_match(pattern, pattern_len, path, len);
+    if (kind == BH_PATH_BENEATH && pattern_len == 1)
+        return len > 0 && path[0] == '/';
+    if (len < pattern_len || memcmp(path, pattern, pattern_len) != 0)
+        return false;
+    return len == pattern_len || (kind == BH_PATH_BENEATH && path[pattern_len] == '/');
+}
+
+static bool some_path_matches(const struct bh_policy *policy, const struct bh_rule *rule,
+                              const struct question *q)
+{
+    for (uint32_t i = 0; i < rule->n_paths; i++) {
+        const struct bh_path *path = &policy->paths[rule->first_path + i];
+
+        if (bh_path_match(path->kind, bh_policy_string(policy, path->text), path->len, q->file->path.ptr,
+                          q->file->path.len))
+            return true;
+    }
+    return false;
+}
+
+/* NULL if this allow rule grants the request, else why it does not. What cannot be evaluated is false. */
+static const char *allow_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                               const struct question *q)
+{
+    const struct bh_file_object *file = q->file;
+
+    if (q->command != BH_CMD_GUEST_FILE_OPEN || !rule->has_object)
+        return NULL;
+    if (!file)
+        return "it has conditions on a file, and there is none";
+    if (!file->verbs || file->verbs & ~(uint32_t)rule->verbs)
+        return "it does not grant all the verbs that this mode needs";
+    if (rule->user != BH_NO_USER && !policy->users[rule->user].found)
+        return "its user does not exist";
+    if (rule->n_paths > 0 && !q->any_path && !q->clean)
+        return "the path is not absolute and clean";
+    if (rule->n_paths > 0 && !q->any_path && !some_path_matches(policy, rule, q))
+        return "no path of it matches";
+    if (!file->found)
+        return NULL;
+    if (rule->user != file->user)
+        return "the file is opened as another user";
+    return rule->types == BH_TYPES_REGULAR && !file->regular
+               ? "the object is not a regular file with one name"
+               : NULL;
+}
+
+/* NULL if this deny rule speaks of the request, else why it does not. What cannot be evaluated is true. */
+static const char *deny_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                              const struct question *q)
+{
+    const struct bh_file_object *file = q->file;
+
+    if (q->command != BH_CMD_GUEST_FILE_OPEN || !rule->has_object || !file)
+        return NULL;
+    if (file->verbs && !(file->verbs & rule->verbs))
+        return "it speaks of other verbs";
+    if (rule->n_paths == 0)
+        return NULL;
+    if (q->any_path)
+        return "it speaks of some paths only";
+    return q->clean && !some_path_matches(policy, rule, q) ? "no path of it matches" : NULL;
+}
+
+static void tell(const struct bh_trace *trace, uint32_t rule, const char *fails)
+{
+    if (trace && trace->fn)
+        trace->fn(trace->context, rule, !fails, fails ? fails : "it matches");
+}
+
+/* Pass one. True if any allow names the command at all. */
+static bool collect_allows(const struct bh_policy *policy, const struct question *q,
+                           const struct bh_trace *trace, struct rule_set *candidates)
+{
+    const struct bh_command_rules *row = &policy->slice->commands[q->command];
+    bool named = false;
+
+    for (uint32_t i = 0; i < row->count; i++) {
+        uint32_t number = policy->index[row->first + i];
+        const struct bh_rule *rule = &policy->rules[number];
+        const char *fails;
+
+        if (rule->effect != BH_EFFECT_ALLOW)
+            continue;
+        named = true;
+        fails = allow_fails(policy, rule, q);
+        tell(trace, number, fails);
+        if (!fails)
+            set_add(candidates, number);
+    }
+    return named;
+}
+
+static void keep_spared(const struct bh_policy *policy, const struct bh_rule *deny,
+                        struct rule_set *candidates)
+{
+    struct rule_set spared = { 0 };
+
+    for (uint32_t i = 0; i < deny->n_excepts; i++)
+        set_add(&spared, policy->excepts[deny->first_except + i]);
+    for (uint32_t i = 0; i < SET_WORDS; i++)
+        candidates->words[i] &= spared.words[i];
+}
+
+/* Pass two. Returns the deny that took the last candidate away, or BH_NO_RULE. */
+static uint32_t strike_denied(const struct bh_policy *policy, const struct question *q,
+                              const struct bh_trace *trace, struct rule_set *candidates)
+{
+    const struct bh_command_rules *row = &policy->slice->commands[q->command];
+
+    for (uint32_t i = 0; i < row->count; i++) {
+        uint32_t number = policy->index[row->first + i];
+        const struct bh_rule *rule = &policy->rules[number];
+        const char *fails;
+
+        if (rule->effect != BH_EFFECT_DENY)
+            continue;
+        fails = deny_fails(policy, rule, q);
+        tell(trace, number, fails);
+        if (fails)
+            continue;
+        keep_spared(policy, rule, candidates);
+        if (set_first(candidates) == BH_NO_RULE)
+            return number;
+    }
+    return BH_NO_RULE;
+}
+
+static struct bh_decision decide(const struct bh_policy *policy, const struct question *q,
+                                 const struct bh_trace *trace)
+{
+    struct rule_set candidates = { 0 };
+    uint32_t rule;
+
+    if (q->command >= BH_CMD_COUNT || !collect_allows(policy, q, trace, &candidates))
+        return (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
+    if (set_first(&candidates) == BH_NO_RULE)
+        return (struct bh_decision){ BH_VERDICT_NO_RULE, BH_NO_RULE };
+    rule = strike_denied(policy, q, trace, &candidates);
+    if (rule != BH_NO_RULE)
+        return (struct bh_decision){ BH_VERDICT_DENIED, rule };
+    return (struct bh_decision){ BH_VERDICT_ALLOW, set_first(&candidates) };
+}
+
+/* A file can be opened if one verb of it can be had somewhere: more verbs only narrow. */
+static bool grants_open(const struct bh_policy *policy)
+{
+    for (uint32_t verb = 1; verb < BH_VERB_ALL; verb <<= 1) {
+        struct bh_file_object file = { .verbs = verb };
+        struct question q = { .command = BH_CMD_GUEST_FILE_OPEN, .file = &file, .any_path = true };
+
+        if (decide(policy, &q, NULL).verdict == BH_VERDICT_ALLOW)
+            return true;
+    }
+    return false;
+}
+
+bool bh_policy_grants(const struct bh_policy *policy, unsigned command)
+{
+    if (command == BH_CMD_GUEST_FILE_OPEN)
+        return grants_open(policy);
+    return bh_policy_command(policy, command, NULL).verdict == BH_VERDICT_ALLOW;
+}
+
+struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned command,
+                                     const struct bh_trace *trace)
+{
+    struct question q = { .command = command };
+
+    return decide(policy, &q, trace);
+}
+
+struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
+                                  const struct bh_trace *trace)
+{
+    struct question q = {
+        .command = BH_CMD_GUEST_FILE_OPEN,
+        .file = file,
+        .clean = bh_path_is_clean(file->path.ptr, file->path.len),
+    };
+
+    return decide(policy, &q, trace);
+}
+
+uint16_t bh_verdict_code(enum bh_verdict verdict)
+{
+    switch (verdict) {
+    case BH_VERDICT_NOT_GRANTED:
+        return BH_E_NOT_GRANTED;
+    case BH_VERDICT_NO_RULE:
+        return BH_E_NO_RULE;
+    default:
+        return BH_E_DENIED;
+    }
+}

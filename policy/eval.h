@@ -1,0 +1,62 @@
+/*
+ * The decision: pure functions of a compiled policy and a request. No allocation, no
+ * system call, no clock; linear in the rules of the command.
+ *
+ * A request is allowed if one allow rule grants all of it and no deny rule, but those
+ * that spare this allow rule by name, speaks of any of it. Order means nothing. What
+ * cannot be evaluated is false in an allow and true in a deny.
+ *
+ * Trust: in = CHECKED (paths come from a peer or from the kernel; any bytes will do);
+ *        out = CHECKED; called by = front (quick refusal only), workers, bulkheadctl
+ */
+#pragma once
+
+#include "policy/blob.h"
+
+enum bh_verdict {
+    BH_VERDICT_ALLOW,
+    BH_VERDICT_NOT_GRANTED, /* no allow rule of this channel names the command: BH_E_NOT_GRANTED */
+    BH_VERDICT_NO_RULE,     /* granted for other objects, not for this one: BH_E_NO_RULE */
+    BH_VERDICT_DENIED,      /* a deny rule: BH_E_DENIED */
+};
+
+struct bh_decision {
+    enum bh_verdict verdict;
+    uint32_t rule; /* the allow, or the deny that decided, or BH_NO_RULE */
+};
+
+/* What is known of a file when it is judged. Before the open: asked for; after: found. */
+struct bh_file_object {
+    struct bh_str path;   /* absolute; as the client named it, or as resolved */
+    uint32_t verbs;       /* all that the open asks for (enum bh_verb) */
+    bool found;           /* the object is open: the fields below are known; else only paths and verbs are judged */
+    bool regular;         /* a regular file with one link, not on a pseudo file system */
+    uint32_t user;        /* index of the user whose opener has it, or BH_NO_USER: rules of others do not count */
+};
+
+/* One step of the explanation. `why` is a constant sentence part: "path matches", "verb write is not among its verbs". */
+typedef void (*bh_trace_fn)(void *context, uint32_t rule, bool matched, const char *why);
+
+struct bh_trace {
+    bh_trace_fn fn; /* NULL: no trace */
+    void *context;
+};
+
+/*
+ * Is there a request with this command that this channel may make (guest-info's `enabled`)? An allow that a deny
+ * strikes altogether does not count, nor one whose user does not exist.
+ */
+bool bh_policy_grants(const struct bh_policy *policy, unsigned command);
+
+/* For a command without an object. */
+struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned command, const struct bh_trace *trace);
+
+/* For guest-file-open. */
+struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
+                                  const struct bh_trace *trace);
+
+/* Does `path` match? Exposed for the view, the linter and the tests. */
+bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path, size_t len);
+
+/* The error code of a verdict that is not ALLOW. */
+uint16_t bh_verdict_code(enum bh_verdict verdict);

@@ -1,0 +1,59 @@
+/*
+ * What the files of the parser share: one token of look-ahead and the small steps over
+ * it. A step that returns false has reported an error; the caller returns false as
+ * well, and the statement loop goes on at the next statement.
+ *
+ * Trust: in = CONFIG; out = CONFIG; called by = lang/parse*.c
+ */
+#pragma once
+
+#include "policy/lang/model.h"
+
+struct bh_parser {
+    struct bh_model *model;
+    struct bh_scan scan;
+    struct bh_token token; /* the next one, not yet taken */
+    enum bh_file_kind kind;
+    unsigned depth;        /* open braces before `token` */
+    struct bh_str origin_file; /* `origin`: of the next rule; .ptr NULL when not said */
+    uint32_t origin_line;
+    unsigned n_statements;
+};
+
+/* Takes the token. */
+void bh_parser_advance(struct bh_parser *parser);
+
+/* Reports that something else should stand here; false. */
+bool bh_parser_expected(struct bh_parser *parser, const char *what);
+
+bool bh_parser_is_word(const struct bh_parser *parser, const char *word);
+
+/* Takes the word if it is the next token. */
+bool bh_parser_accept(struct bh_parser *parser, const char *word);
+
+/* Takes a token of this kind, or reports that `what` should stand here. */
+bool bh_parser_take(struct bh_parser *parser, enum bh_token_kind kind, const char *what, struct bh_token *ret);
+
+/* After a comma, lines may end. True if there was a comma. */
+bool bh_parser_comma(struct bh_parser *parser);
+
+/* Is this a name of ours: [a-z][a-z0-9-]*, at most BH_POLICY_NAME_MAX bytes? Reports otherwise. */
+bool bh_parser_name_ok(struct bh_parser *parser, const struct bh_token *token, const char *what);
+
+/* NAME, NAME, ... */
+bool bh_parser_refs(struct bh_parser *parser, const char *what, struct bh_ref **ret);
+
+/* COMMAND or @CLASS, ... */
+bool bh_parser_targets(struct bh_parser *parser, enum bh_effect effect, struct bh_targets *ret);
+
+/* A whole number of at most `most`. */
+bool bh_parser_number(struct bh_parser *parser, const char *what, uint64_t most, uint64_t *ret);
+
+/* The value of a setting that is one word: all types but PATH, WORDS and USER. */
+bool bh_parser_value(struct bh_parser *parser, const struct bh_setting_row *row, uint64_t *ret);
+
+/* The words of BH_TYPE_WORDS, as a mask. */
+bool bh_parser_words(struct bh_parser *parser, const struct bh_setting_row *row, uint64_t *ret);
+
+/* A rule, from `rule`, `allow` or `deny` on. */
+bool bh_parser_rule(struct bh_parser *parser);

@@ -1,0 +1,92 @@
+/*
+ * From lines to the rules of one channel: the ceiling of the channel and of the reviewed
+ * commands is applied to the allow rules, what is left of nothing is dropped, and rules
+ * that would settle one request in two ways are reported. A deny is never narrowed.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "policy/lang/model.h"
+#include "protocol/commands.h"
+
+struct ceiling {
+    uint64_t mask[2];
+    uint16_t verbs; /* of guest-file-open */
+};
+
+static struct ceiling ceiling_of(const struct bh_model *model, const struct bh_channel_line *channel)
+{
+    struct ceiling ceiling = { .verbs = BH_VERB_ALL };
+
+    for (unsigned i = 0; i < model->settings[BH_SET_COMMANDS]; i++)
+        if (!channel->has_only || bh_mask_has(channel->only.mask, i))
+            bh_mask_add(ceiling.mask, i);
+    if (channel->has_only)
+        ceiling.verbs = bh_targets_verbs(&channel->only);
+    return ceiling;
+}
+
+/* The rule under the ceiling; false if nothing is left. */
+static bool narrow(struct bh_rule_line *line, const struct ceiling *ceiling, struct bh_slot_rule *ret)
+{
+    const uint64_t open_bit = 1ull << (BH_CMD_GUEST_FILE_OPEN % 64);
+    bool allow = line->effect == BH_EFFECT_ALLOW;
+
+    *ret = (struct bh_slot_rule){ .line = line };
+    for (unsigned word = 0; word < 2; word++)
+        ret->mask[word] = line->targets.mask[word] & (allow ? ceiling->mask[word] : UINT64_MAX);
+    if (bh_mask_has(ret->mask, BH_CMD_GUEST_FILE_OPEN))
+        ret->verbs = (uint16_t)(line->values[BH_SLOT_VERBS] & (allow ? ceiling->verbs : BH_VERB_ALL));
+    if (!ret->verbs)
+        ret->mask[BH_CMD_GUEST_FILE_OPEN / 64] &= ~open_bit;
+    return ret->mask[0] || ret->mask[1];
+}
+
+static void report_conflicts(struct bh_model *model, const struct bh_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_rules; i++) {
+        const struct bh_slot_rule *a = &plan->rules[i];
+
+        for (uint32_t k = i + 1; k < plan->n_rules && a->verbs && a->line->effect == BH_EFFECT_ALLOW; k++) {
+            const struct bh_slot_rule *b = &plan->rules[k];
+            const char *setting;
+
+            if (b->line->effect != BH_EFFECT_ALLOW)
+                continue;
+            setting = bh_rules_conflict(a->line, a->verbs, b->line, b->verbs);
+            if (setting)
+                bh_error_at(model->diags, b->line->pos,
+                            "the rules '%s' and '%s' can both match one file and differ in `%s`: let them say the same, "
+                            "or keep their paths or verbs apart",
+                            a->line->name.ptr, b->line->name.ptr, setting);
+        }
+    }
+}
+
+int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
+{
+    struct bh_plan plan = { .channel = &model->channels[channel] };
+    struct ceiling ceiling = ceiling_of(model, plan.channel);
+
+    memcpy(plan.only, ceiling.mask, sizeof(plan.only));
+    plan.rules = bh_arena_array(model->arena, BH_RULES_MAX, sizeof(*plan.rules));
+    if (!plan.rules)
+        return -ENOMEM;
+    for (struct bh_rule_line *line = model->rules; line; line = line->next) {
+        struct bh_slot_rule rule;
+
+        line->number = BH_NO_RULE;
+        if (!(line->channels >> channel & 1) || !narrow(line, &ceiling, &rule))
+            continue;
+        if (plan.n_rules == BH_RULES_MAX) {
+            bh_error_at(model->diags, line->pos, "channel '%s' has more than %u rules: unite some",
+                        plan.channel->name.ptr, BH_RULES_MAX);
+            break;
+        }
+        line->number = plan.n_rules;
+        plan.rules[plan.n_rules++] = rule;
+    }
+    report_conflicts(model, &plan);
+    *ret = plan;
+    return 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * The table of all settings and conditions. The parser, the checker, the search for
+ * conflicts, the dump and the manual read it; a new setting is one row here.
+ *
+ * Trust: in = CHECKED (constants); out = CHECKED; called by = policy/lang, documentation
+ */
+#pragma once
+
+#include "policy/blob.h"
+
+enum bh_setting_domain {
+    BH_DOMAIN_FILE, /* in the block of a rule for guest-file-open */
+    BH_DOMAIN_SET,  /* `set NAME VALUE`: of the whole policy */
+};
+
+enum bh_setting_type {
+    BH_TYPE_PATH,     /* is|beneath|glob, then a string or a set of strings */
+    BH_TYPE_WORDS,    /* one or more of `words`: a mask, first word = bit 0 */
+    BH_TYPE_WORD,     /* one of `words`: its index */
+    BH_TYPE_USER,     /* name of an account */
+    BH_TYPE_SIZE,     /* bytes, with K, M, G or T */
+    BH_TYPE_MODE,     /* octal */
+    BH_TYPE_DURATION, /* seconds, with s, m, h or d; 0 needs no unit */
+    BH_TYPE_FENCE,    /* one of `words`; the row's name stands for fence-uid, fence-caps, ... */
+};
+
+enum bh_setting_merge {
+    BH_MERGE_UNITE, /* said again in one rule, the values unite; rules do not touch each other */
+    BH_MERGE_AGREE, /* said once in a rule; allow rules that can match the same request must say the same */
+    BH_MERGE_ONCE,  /* said once in a policy */
+};
+
+/* Places of a rule's values; also the order in which a dump writes them. */
+enum bh_rule_slot {
+    BH_SLOT_PATH,
+    BH_SLOT_VERBS,
+    BH_SLOT_USER,
+    BH_SLOT_MAX_SIZE,
+    BH_SLOT_CREATE_MODE,
+    BH_SLOT_TYPES,
+    BH_SLOT_SYMLINKS,
+    BH_SLOT_COUNT,
+};
+
+struct bh_setting_row {
+    const char *name;
+    uint8_t domain, type, merge;
+    uint8_t slot;             /* FILE: enum bh_rule_slot; SET: enum bh_setting (FENCES_REQUIRED for fences) */
+    bool deny;                /* has a meaning in a deny rule too */
+    uint16_t verbs;           /* FILE: has a meaning only where the rule grants one of these; 0 = always */
+    const char *const *words; /* NULL at the end */
+    uint64_t least, most;     /* SIZE, MODE, DURATION */
+    uint64_t initial;         /* where nothing is said */
+    const char *doc;          /* for the manual */
+};
+
+extern const struct bh_setting_row bh_settings[];
+extern const unsigned bh_n_settings;
+
+/* The row for a name, or NULL. "fence-net" finds the row of fences and its bit (*ret_fence; 0 for others). */
+const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name, uint32_t *ret_fence);

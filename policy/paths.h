@@ -1,0 +1,29 @@
+/*
+ * Which folders a policy makes visible to the processes that open files: the supervisor
+ * builds their view from this list, and they give the same list to Landlock.
+ *
+ * Trust: in = CHECKED (an opened slice); out = CHECKED; called by = supervisor, fs, opener, bulkheadctl
+ */
+#pragma once
+
+#include "policy/blob.h"
+#include "policy/confine/confine.h"
+
+#define BH_PATHS_MAX 64u               /* folders of one process */
+#define BH_PATHS_STORAGE (64u * 1024u) /* bytes for their names */
+
+/*
+ * The folders of the rules that open files as `user` (index, or BH_NO_USER: opened by the fs worker itself),
+ * each once and with all that these rules grant: the parent of an `is` path, the last folder before the first
+ * wildcard of a `glob`, the folder of a `beneath`, "/" for a rule without paths. At most `cap` rows; what
+ * does not fit is left out, so its rules open nothing. Strings lie in the slice or in `storage`. Returns the
+ * number of rows.
+ */
+uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct bh_view_path *paths,
+                         uint32_t cap, char *storage, size_t storage_size);
+
+/* True if some rule has files opened by the fs worker itself, which then needs its capability. */
+bool bh_policy_needs_fs_reader(const struct bh_policy *policy);
+
+/* The verbs that an open in this mode (enum bh_guest_file_mode) asks for, whether or not the file exists. */
+uint32_t bh_policy_mode_verbs(uint8_t mode);
