@@ -1,0 +1,201 @@
+/*
+ * The six file commands.
+ *
+ * A handle keeps the access that it was opened with: the kernel refuses the rest. Reads stream in pieces
+ * through one buffer; an error after the first byte is a short count, and the error of the next read. Writes
+ * go straight to the file, so nothing is ever left to flush.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "policy/paths.h"
+#include "protocol/codes.h"
+#include "protocol/handlers-fs.h"
+#include "protocol/wire/frame.h"
+#include "workers/fs/handle.h"
+#include "workers/fs/opener_client.h"
+#include "workers/lib/worker.h"
+
+static struct bh_handle *find(struct bh_call *call, int64_t number)
+{
+    struct bh_handle *handle = bh_handle_find(call->worker->context, number);
+
+    if (!handle)
+        (void)bh_fail(call->error, BH_E_BAD_HANDLE, "handle '%" PRId64 "' has not been found", number);
+    return handle;
+}
+
+/* Under the rules of the rule's user: by its opener, or, for a rule without one, here. */
+static int open_under(struct bh_open *open, struct bh_opened *ret)
+{
+    uint32_t rule;
+    int r = bh_open_judge_name(open, &rule);
+
+    if (r)
+        return r;
+    open->user = open->policy->rules[rule].user;
+    return open->user == BH_NO_USER ? bh_open_file(open, rule, ret) : bh_opener_ask(open, ret);
+}
+
+int bh_do_guest_file_open(struct bh_call *call, const struct bh_guest_file_open_args *args,
+                          struct bh_guest_file_open_ret *ret)
+{
+    struct bh_worker *worker = call->worker;
+    struct bh_handles *handles = worker->context;
+    struct bh_open open = { .policy = &worker->policy,
+                            .audit = &worker->audit,
+                            .error = call->error,
+                            .user = BH_NO_USER,
+                            .path = args->path,
+                            .mode = args->has_mode ? args->mode : BH_GUEST_FILE_OPEN_ARGS_MODE_DEFAULT,
+                            .id = call->id };
+    struct bh_opened opened;
+    int r;
+
+    if (handles->n == BH_HANDLES_MAX)
+        return bh_fail(call->error, BH_E_LIMIT, "%u files are open, and no more may be", BH_HANDLES_MAX);
+    r = open_under(&open, &opened);
+    if (r)
+        return r;
+    ret->value = (int64_t)bh_handle_new(handles, opened.fd, opened.rule, opened.record)->number;
+    return 0;
+}
+
+int bh_do_guest_file_close(struct bh_call *call, const struct bh_guest_file_close_args *args)
+{
+    struct bh_handle *handle = find(call, args->handle);
+    int r;
+
+    if (!handle)
+        return call->error->code;
+    r = bh_handle_close(call->worker->context, handle, "");
+    return r < 0 ? bh_fail_errno(call->error, BH_E_KERNEL, r, "failed to close handle") : 0;
+}
+
+/* Reads one piece and sends it on. The bytes read, 0 at the end of the file, or -errno of the read. */
+static ssize_t read_piece(struct bh_call *call, struct bh_handle *handle, size_t most)
+{
+    static uint8_t piece[BH_FRAME_PAYLOAD_MAX];
+    ssize_t n;
+
+    do
+        n = read(handle->fd, piece, most < sizeof(piece) ? most : sizeof(piece));
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    handle->bytes_read += (uint64_t)n;
+    (void)bh_call_stream(call, piece, (size_t)n); /* if the front is gone, the reply fails too */
+    return n;
+}
+
+int bh_do_guest_file_read(struct bh_call *call, const struct bh_guest_file_read_args *args,
+                          struct bh_guest_file_read *ret)
+{
+    int64_t left = args->has_count ? args->count : BH_GUEST_FILE_READ_ARGS_COUNT_DEFAULT;
+    struct bh_handle *handle = find(call, args->handle);
+    ssize_t n = 1;
+
+    if (!handle)
+        return call->error->code;
+    if (handle->error) {
+        n = -handle->error;
+        handle->error = 0;
+    }
+    while (left > 0 && n > 0) {
+        n = read_piece(call, handle, (size_t)left);
+        if (n > 0) {
+            left -= n;
+            ret->count += n;
+        }
+    }
+    if (n < 0 && ret->count == 0)
+        return bh_fail_errno(call->error, BH_E_KERNEL, (int)n, "failed to read file");
+    if (n < 0 && n != -EAGAIN) /* nothing there now says nothing about the next read */
+        handle->error = (int)-n;
+    ret->eof = n == 0;
+    return 0;
+}
+
+/* 0, or BH_E_LIMIT: the rule bounds the file's size, and the write would pass it. */
+static int check_size(struct bh_call *call, const struct bh_handle *handle, uint64_t len)
+{
+    const struct bh_policy *policy = &call->worker->policy;
+    const struct bh_rule *rule = &policy->rules[handle->rule];
+    struct bh_record record = { .handle = handle->number, .of = handle->record };
+    struct stat st;
+    off_t at;
+
+    if (rule->max_size == 0 || len == 0 || fstat(handle->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    at = fcntl(handle->fd, F_GETFL) & O_APPEND ? st.st_size : lseek(handle->fd, 0, SEEK_CUR);
+    if (at >= 0 && (uint64_t)at <= rule->max_size && len <= rule->max_size - (uint64_t)at)
+        return 0;
+    record.rule.ptr = bh_policy_string(policy, rule->name);
+    record.rule.len = (uint32_t)strlen(record.rule.ptr);
+    return bh_call_refuse(call, BH_E_LIMIT, &record, "denied by policy: the file may have %" PRIu64 " bytes",
+                          rule->max_size);
+}
+
+static int write_bytes(struct bh_handle *handle, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(handle->fd, data, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        handle->bytes_written += (uint64_t)n;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int bh_do_guest_file_write(struct bh_call *call, const struct bh_guest_file_write_args *args,
+                           struct bh_guest_file_write *ret)
+{
+    struct bh_handle *handle = find(call, args->handle);
+    int64_t count = args->has_count ? args->count : (int64_t)call->stage.len;
+    int r;
+
+    if (!handle)
+        return call->error->code;
+    if (count < 0 || count > (int64_t)call->stage.len)
+        return bh_fail(call->error, BH_E_ARG_RANGE, "value '%" PRId64 "' is invalid for argument count",
+                       count);
+    r = check_size(call, handle, (uint64_t)count);
+    if (r)
+        return r;
+    r = write_bytes(handle, call->stage.ptr, (size_t)count);
+    if (r < 0)
+        return bh_fail_errno(call->error, BH_E_KERNEL, r, "failed to write to file");
+    ret->count = count;
+    return 0;
+}
+
+int bh_do_guest_file_seek(struct bh_call *call, const struct bh_guest_file_seek_args *args,
+                          struct bh_guest_file_seek *ret)
+{
+    static const int whences[BH_GUEST_FILE_WHENCE_COUNT] = { SEEK_SET, SEEK_CUR, SEEK_END };
+    struct bh_handle *handle = find(call, args->handle);
+    off_t at;
+
+    if (!handle)
+        return call->error->code;
+    at = lseek(handle->fd, args->offset, whences[args->whence]);
+    if (at < 0)
+        return bh_fail_errno(call->error, BH_E_KERNEL, errno, "failed to seek file");
+    handle->error = 0;
+    ret->position = at;
+    return 0;
+}
+
+int bh_do_guest_file_flush(struct bh_call *call, const struct bh_guest_file_flush_args *args)
+{
+    return find(call, args->handle) ? 0 : call->error->code;
+}

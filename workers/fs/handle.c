@@ -1,0 +1,120 @@
+/* The table of handle.h. */
+#include "workers/fs/handle.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+void bh_handles_init(struct bh_handles *handles, struct bh_state *state, struct bh_audit *audit,
+                     uint64_t idle_s)
+{
+    handles->state = state;
+    handles->audit = audit;
+    handles->idle_ms = idle_s < UINT64_MAX / 1000u ? idle_s * 1000u : 0;
+    handles->check_ms = UINT64_MAX;
+    state->open_handles = 0; /* a predecessor's are gone with it */
+}
+
+/* The next number whose slot is free. The state page is a predecessor's word: what cannot be is replaced. */
+static uint64_t take_number(struct bh_handles *handles)
+{
+    uint64_t number = handles->state->next_number;
+
+    if (number == 0 || number >= BH_NUMBER_END - BH_HANDLES_MAX)
+        number = now_us();
+    while (handles->slots[number % BH_HANDLES_MAX].number != 0)
+        number++;
+    handles->state->next_number = number + 1;
+    return number;
+}
+
+/* Not before this moment can `used_ms` have idled out. */
+static void watch(struct bh_handles *handles, uint64_t used_ms)
+{
+    if (handles->idle_ms && used_ms + handles->idle_ms < handles->check_ms)
+        handles->check_ms = used_ms + handles->idle_ms;
+}
+
+struct bh_handle *bh_handle_new(struct bh_handles *handles, int fd, uint32_t rule, uint64_t record)
+{
+    struct bh_handle *handle;
+    uint64_t number;
+
+    if (handles->n == BH_HANDLES_MAX)
+        return NULL;
+    number = take_number(handles);
+    handle = &handles->slots[number % BH_HANDLES_MAX];
+    *handle = (struct bh_handle){
+        .number = number, .used_ms = now_us() / 1000u, .record = record, .rule = rule, .fd = fd
+    };
+    watch(handles, handle->used_ms);
+    handles->state->open_handles = ++handles->n;
+    return handle;
+}
+
+struct bh_handle *bh_handle_find(struct bh_handles *handles, int64_t number)
+{
+    struct bh_handle *handle = &handles->slots[(uint64_t)number % BH_HANDLES_MAX];
+
+    if (number <= 0 || handle->number != (uint64_t)number)
+        return NULL;
+    if (handles->idle_ms)
+        handle->used_ms = now_us() / 1000u;
+    return handle;
+}
+
+int bh_handle_close(struct bh_handles *handles, struct bh_handle *handle, const char *why)
+{
+    struct bh_record record = { .kind = BH_RECORD_CLOSED,
+                                .command = BH_CMD_GUEST_FILE_OPEN,
+                                .of = handle->record,
+                                .handle = handle->number,
+                                .bytes_read = handle->bytes_read,
+                                .bytes_written = handle->bytes_written,
+                                .text = { why, (uint32_t)strlen(why) } };
+    int r = close(handle->fd) < 0 ? -errno : 0;
+
+    (void)bh_audit_send(handles->audit, &record, NULL);
+    *handle = (struct bh_handle){ 0 };
+    handles->state->open_handles = --handles->n;
+    return r;
+}
+
+int bh_handles_next(const struct bh_handles *handles)
+{
+    uint64_t now;
+
+    if (handles->n == 0 || handles->check_ms == UINT64_MAX)
+        return -1;
+    now = now_us() / 1000u;
+    if (handles->check_ms <= now)
+        return 0;
+    return handles->check_ms - now < INT_MAX ? (int)(handles->check_ms - now) : INT_MAX;
+}
+
+void bh_handles_expire(struct bh_handles *handles)
+{
+    uint64_t now = now_us() / 1000u;
+
+    handles->check_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < BH_HANDLES_MAX; i++) {
+        struct bh_handle *handle = &handles->slots[i];
+
+        if (handle->number == 0)
+            continue;
+        if (handle->used_ms + handles->idle_ms <= now)
+            (void)bh_handle_close(handles, handle, "not used for too long");
+        else
+            watch(handles, handle->used_ms);
+    }
+}

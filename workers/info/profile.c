@@ -1,0 +1,48 @@
+/* Confinement of the info worker: reads a few folders that anybody may read, and asks the kernel for names.
+ */
+#include "policy/confine/profiles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "protocol/base/mem.h"
+
+static const struct bh_syscall syscalls[] = {
+    { "openat", .n_args = 1, .args = { BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY) },
+      .why = "os-release, zone, passwd" },
+    { "open", .n_args = 1, .args = { BH_INT(1, BH_OPEN_READ_ONLY_MASK, O_RDONLY) },
+      .why = "the same (musl)" },
+    { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_SETFD) },
+      .why = "close-on-exec of an opened file (musl)" },
+    { "fstat", .why = "size of an opened file" },
+    { "newfstatat", .why = "fstat and stat as glibc makes them" },
+    { "stat", .why = "zone files (musl)" },
+    { "statx", .error = ENOSYS, .why = "a newer C library falls back" },
+    { "pread64", .why = "os-release" },
+    { "lseek", .why = "stdio gives back what it read ahead" },
+    { "uname", .why = "host name, kernel" },
+    { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
+      .why = "audit records; to its peer only" },
+};
+
+static const struct bh_view_path paths[] = {
+    { "/etc", BH_ACCESS_READ },
+    { "/usr/lib", BH_ACCESS_READ },
+    { "/usr/share/zoneinfo", BH_ACCESS_READ },
+};
+
+const struct bh_profile bh_profile_info = {
+    .name = "info",
+    .program = "bulkhead-info",
+    .uid = BH_UID_BLOCK + 3,
+    .caps = 0,
+    .own_net = true,
+    .max_fds = 64,
+    .max_memory_mib = 128,
+    .filesize_max_mib = 0,
+    .view = BH_VIEW_PATHS,
+    .n_paths = BH_ARRAY_SIZE(paths),
+    .paths = paths,
+    .syscalls = syscalls,
+    .n_syscalls = BH_ARRAY_SIZE(syscalls),
+};

@@ -1,0 +1,90 @@
+/* The way back: bulk pieces, the reply, errors, and the records that stand between a decision and an act. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/blob.h"
+#include "protocol/base/fd.h"
+#include "protocol/codes.h"
+#include "protocol/wire/codec.h"
+#include "workers/lib/loop.h"
+
+static struct bh_frame head_of(const struct bh_call *call, uint16_t type)
+{
+    return (
+        struct bh_frame){ .type = type, .command = (uint16_t)(call->command - bh_commands), .id = call->id };
+}
+
+int bh_call_stream(struct bh_call *call, const void *data, size_t len)
+{
+    struct bh_frame frame = head_of(call, BH_FRAME_DATA);
+
+    if (len == 0)
+        return 0;
+    call->streamed = true;
+    return bh_message_send(BH_FD_PEER, &frame, data, len);
+}
+
+/* Completes what a handler leaves to the loop. */
+static void stamp(const struct bh_call *call, struct bh_record *record, uint16_t kind, uint16_t code)
+{
+    record->kind = kind;
+    record->code = code;
+    record->command = (uint16_t)(call->command - bh_commands);
+    record->request = call->id;
+}
+
+int bh_call_act(struct bh_call *call, struct bh_record *record)
+{
+    struct bh_worker *worker = call->worker;
+
+    stamp(call, record, BH_RECORD_ACT, 0);
+    if (bh_audit_send(&worker->audit, record, &call->act) == 0 ||
+        worker->policy.slice->settings[BH_SET_AUDIT_FAILURE])
+        return 0;
+    worker->state->denials++;
+    return bh_fail(call->error, BH_E_AUDIT_FULL, "not done: it cannot be recorded, the audit queue is full");
+}
+
+int bh_call_refuse(struct bh_call *call, uint16_t code, struct bh_record *record, const char *format, ...)
+{
+    char text[BH_ERROR_TEXT_MAX];
+    uint64_t number = 0;
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    stamp(call, record, BH_RECORD_REFUSED, code);
+    (void)bh_audit_send(&call->worker->audit, record, &number);
+    call->worker->state->denials++;
+    (void)bh_fail(call->error, code, "%s", text);
+    call->error->record = number;
+    return code;
+}
+
+static int encode(struct bh_call *call, const void *ret, struct bh_bytes *bytes)
+{
+    if (!call->command->ret)
+        return 0;
+    return bh_encode(call->command->ret, ret, call->command->reply_max, call->arena, bytes);
+}
+
+int bh_answer(struct bh_call *call, int fd, int r, const void *ret)
+{
+    struct bh_frame frame = head_of(call, BH_FRAME_REPLY);
+    struct bh_bytes bytes = { 0 };
+
+    if (r == 0) {
+        r = encode(call, ret, &bytes);
+        if (r == 0)
+            return bh_message_send(fd, &frame, bytes.ptr, bytes.len);
+        if (r == -E2BIG)
+            (void)bh_fail(call->error, BH_E_REPLY_TOO_LARGE, "the reply is larger than %u bytes",
+                          call->command->reply_max);
+        else
+            (void)bh_fail_errno(call->error, BH_E_INTERNAL, r, "the reply cannot be encoded");
+    }
+    return bh_error_send(fd, &frame, call->error);
+}

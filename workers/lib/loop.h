@@ -1,0 +1,50 @@
+/*
+ * The parts of the worker loop, for worker.c and its tests: assembly of a call from
+ * frames (stage.c), serving it (worker.c), answering it (answer.c).
+ *
+ * Trust: in = PEER; out = CHECKED; called by = workers/lib, tests
+ */
+#pragma once
+
+#include "protocol/wire/frame.h"
+#include "workers/lib/worker.h"
+
+#define BH_WORKER_CALL_MAX                                                                                   \
+    (1088u * 1024u)                  /* bytes of encoded arguments: the front's 1 MiB of text, and slack */
+#define BH_WORKER_KEEP (64u * 1024u) /* bytes of the intake that stay resident between calls */
+#define BH_EXIT_PROTOCOL 70          /* the front broke the protocol */
+
+/*
+ * What has arrived of one call: staged bytes, then arguments, in one region that is mapped once and takes
+ * memory only as it fills. Frames are received straight behind what is there, so nothing is copied.
+ */
+struct bh_intake {
+    uint8_t *base;
+    size_t staged, args; /* bytes */
+    uint64_t id;         /* of what is under way; 0 = nothing */
+    uint64_t last_id;    /* the highest that was ever begun */
+    uint16_t command;
+    bool calling; /* a CALL frame was seen */
+    bool over;    /* more was staged than may be: the rest is dropped and the call answered with an error */
+};
+
+int bh_intake_init(struct bh_intake *intake);
+void bh_intake_deinit(struct bh_intake *intake);
+
+/* Forgets the call and gives its memory back. */
+void bh_intake_reset(struct bh_intake *intake);
+
+/* Where the payload of the next frame goes. */
+uint8_t *bh_intake_room(const struct bh_intake *intake);
+
+/* Takes the frame whose payload is there. 1 = the call is whole, 0 = more must come, -EPROTO. */
+int bh_intake_frame(struct bh_intake *intake, const struct bh_frame *frame);
+
+/* Sends the reply, or the call's error if `r` is not 0. 0 or -errno. */
+int bh_answer(struct bh_call *call, int fd, int r, const void *ret);
+
+/* Serves until a peer goes away (0) or breaks the protocol (BH_EXIT_PROTOCOL): the exit status. */
+int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main);
+
+/* Maps what the supervisor left and confines the process; `paths` as in bh_worker_main. */
+void bh_worker_start(struct bh_worker *worker, const struct bh_worker_main *main);

@@ -1,0 +1,206 @@
+/*
+ * The worker loop: receive, decode, decide, record, act, record, answer.
+ *
+ * Nothing that a correct front can cause ends the process. A frame that breaks the protocol does, after a
+ * record of it: the front may have been taken over, and there is nothing to negotiate.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/eval.h"
+#include "protocol/base/fd.h"
+#include "protocol/codes.h"
+#include "protocol/wire/codec.h"
+#include "workers/lib/loop.h"
+
+static int protocol_violation(struct bh_worker *worker, const struct bh_frame *frame, const char *what)
+{
+    struct bh_arena arena;
+    struct bh_record record = { .kind = BH_RECORD_EVENT, .command = BH_NO_COMMAND };
+
+    bh_arena_init(&arena, 1024);
+    record.text =
+        bh_arena_printf(&arena, "protocol violation by the front: %s (type %u, command %u, id %llu)", what,
+                        frame->type, frame->command, (unsigned long long)frame->id);
+    (void)bh_audit_send(&worker->audit, &record, NULL);
+    bh_arena_deinit(&arena);
+    return BH_EXIT_PROTOCOL;
+}
+
+static const struct bh_op *find_op(uint16_t command)
+{
+    for (unsigned i = 0; i < bh_n_ops; i++)
+        if (bh_ops[i].command == command)
+            return &bh_ops[i];
+    return NULL;
+}
+
+/* guest-file-open is judged by its handler, on the object. */
+static int decide(struct bh_call *call, uint16_t command)
+{
+    const struct bh_policy *policy = &call->worker->policy;
+    struct bh_record record = { 0 };
+    struct bh_decision decision;
+    const char *rule;
+
+    if (command == BH_CMD_GUEST_FILE_OPEN)
+        return 0;
+    decision = bh_policy_command(policy, command, NULL);
+    if (decision.verdict == BH_VERDICT_ALLOW)
+        return 0;
+    if (decision.verdict == BH_VERDICT_NOT_GRANTED || decision.rule == BH_NO_RULE)
+        return bh_call_refuse(call, BH_E_NOT_GRANTED, &record, "Command %s has been disabled",
+                              call->command->name);
+    rule = bh_policy_string(policy, policy->rules[decision.rule].name);
+    record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+    return bh_call_refuse(call, BH_E_NOT_GRANTED, &record, "Command %s has been disabled",
+                          call->command->name);
+}
+
+static void record_result(struct bh_call *call, int r)
+{
+    struct bh_record record = { .kind = BH_RECORD_RESULT,
+                                .command = (uint16_t)(call->command - bh_commands),
+                                .request = call->id,
+                                .of = call->act,
+                                .code = r ? call->error->code : 0 };
+
+    if (r) {
+        record.text = (struct bh_str){ call->error->text, (uint32_t)strlen(call->error->text) };
+        (void)bh_audit_send(&call->worker->audit, &record, &call->error->record);
+    } else {
+        (void)bh_audit_send(&call->worker->audit, &record, NULL);
+    }
+}
+
+/* The handler with its records around it. A handler that judges its object writes its own. */
+static int act(struct bh_call *call, const struct bh_op *op, const void *args, void *ret)
+{
+    bool each = call->command->audit == BH_AUDIT_EACH && op->command != BH_CMD_GUEST_FILE_OPEN;
+    struct bh_record record = { 0 };
+    int r = 0;
+
+    if (each && (call->command->flags & BH_COMMAND_MUTATES))
+        r = bh_call_act(call, &record);
+    if (r)
+        return r;
+    r = op->run(call, args, ret);
+    if (r < 0)
+        r = bh_fail_errno(call->error, BH_E_KERNEL, r, "%s failed", call->command->name);
+    if (each)
+        record_result(call, r);
+    else if (call->command->audit == BH_AUDIT_COUNT)
+        bh_audit_count(&call->worker->audit, op->command);
+    if (r && call->error->code == BH_E_KERNEL)
+        call->worker->state->failures++;
+    return r;
+}
+
+/* Serves the whole call in the intake. 0, -EPROTO (arguments), other -errno: the peer is gone. */
+static int serve_call(struct bh_worker *worker, struct bh_arena *arena, const struct bh_intake *intake)
+{
+    const struct bh_command *command = &bh_commands[intake->command];
+    struct bh_error error = { 0 };
+    struct bh_call call = { .worker = worker,
+                            .command = command,
+                            .arena = arena,
+                            .error = &error,
+                            .stage = { intake->base, (uint32_t)intake->staged },
+                            .id = intake->id };
+    void *args = bh_arena_alloc(arena, command->args ? command->args->size : 0);
+    void *ret = bh_arena_alloc(arena, command->ret ? command->ret->size : 0);
+    int r = args && ret ? 0 : -ENOMEM;
+
+    if (r == 0 && command->args)
+        r = bh_decode(command->args, intake->base + intake->staged, intake->args, arena, args);
+    else if (r == 0 && intake->args > 0)
+        r = -EPROTO;
+    if (r == -ENOMEM)
+        r = bh_fail(&error, BH_E_NO_MEMORY, "the arguments need more memory than one request may use");
+    if (r < 0)
+        return -EPROTO;
+    if (r == 0 && intake->over)
+        r = bh_fail(&error, BH_E_LIMIT, "more than %u bytes at once", BH_WORKER_STAGE_MAX);
+    if (r == 0)
+        r = decide(&call, intake->command);
+    if (r == 0)
+        r = act(&call, find_op(intake->command), args, ret);
+    worker->state->requests++;
+    return bh_answer(&call, BH_FD_PEER, r, ret);
+}
+
+/* The sooner of two timeouts, of which -1 is never. */
+static int sooner(int a, int b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+/* Does what time demands and waits for the front. 1 = it sent something, 0 = somebody is gone. */
+static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main)
+{
+    for (;;) {
+        struct pollfd fds[] = { { .fd = BH_FD_PEER, .events = POLLIN }, { .fd = BH_FD_CONTROL } };
+        int tick = main->next_tick ? main->next_tick(worker) : -1;
+        int summary = bh_audit_summary_due(&worker->audit);
+        int n;
+
+        if (tick == 0)
+            main->tick(worker);
+        if (summary == 0)
+            (void)bh_audit_summary(&worker->audit);
+        if (tick == 0 || summary == 0)
+            continue;
+        if (tick < 0 && summary < 0)
+            return 1; /* nothing but the front can wake us: its frame is waited for where it is read */
+        n = poll(fds, 2, sooner(tick, summary));
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0 && fds[1].revents)
+            return 0;
+        if (n > 0 && fds[0].revents)
+            return 1;
+    }
+}
+
+int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
+{
+    struct bh_intake intake;
+    struct bh_arena arena;
+    struct bh_frame frame = { 0 };
+    int r = bh_intake_init(&intake);
+
+    if (r < 0)
+        return EXIT_FAILURE;
+    bh_arena_init(&arena, BH_WORKER_ARENA_MAX);
+    for (;;) {
+        r = wait_for_front(worker, main);
+        if (r > 0)
+            r = bh_frame_recv(BH_FD_PEER, &frame, bh_intake_room(&intake));
+        if (r <= 0)
+            break;
+        r = bh_intake_frame(&intake, &frame);
+        if (r > 0) {
+            r = serve_call(worker, &arena, &intake);
+            bh_arena_reset(&arena);
+            bh_intake_reset(&intake);
+        }
+        if (r < 0)
+            break;
+    }
+    bh_arena_deinit(&arena);
+    bh_intake_deinit(&intake);
+    return r == -EPROTO ? protocol_violation(worker, &frame, "malformed or out of order") : EXIT_SUCCESS;
+}
+
+_Noreturn void bh_worker_run(const struct bh_worker_main *main)
+{
+    static struct bh_worker worker;
+
+    bh_worker_start(&worker, main);
+    _exit(bh_worker_serve(&worker, main));
+}

@@ -1,0 +1,77 @@
+/*
+ * What a worker is, to the one loop that all of them run, and what a handler may see.
+ *
+ * The loop (worker.c): receive a frame, decode it again from its bytes, decide with the
+ * policy, record, call the handler, record, answer. A handler sees checked values only;
+ * it knows no JSON, no socket and no policy but through the functions below. One call is
+ * served at a time; all its memory is the call's arena.
+ *
+ * Trust: in = CHECKED (handlers), PEER (the loop); out = CHECKED; called by = workers
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/blob.h"
+#include "policy/confine/confine.h"
+#include "protocol/base/arena.h"
+#include "protocol/base/err.h"
+#include "protocol/wire/boot.h"
+#include "protocol/wire/op.h"
+#include "protocol/wire/record.h"
+#include "protocol/wire/table.h"
+
+#define BH_WORKER_ARENA_MAX (8u * 1024u * 1024u) /* bytes one call may decode into */
+#define BH_WORKER_STAGE_MAX                                                                                  \
+    (48u * 1024u * 1024u) /* bytes of a staged bulk argument: upstream's file-write limit */
+
+/* The process, for its handlers. */
+struct bh_worker {
+    const struct bh_boot *boot;
+    struct bh_state *state;
+    struct bh_policy policy;
+    struct bh_audit audit;
+    void *context; /* the worker's own long-lived state (fs: the handle table) */
+};
+
+struct bh_call {
+    struct bh_worker *worker;
+    const struct bh_command *command;
+    struct bh_arena *arena;
+    struct bh_error *error;
+    struct bh_bytes stage; /* the bulk argument; empty if there was none */
+    uint64_t id;
+    bool streamed; /* some bulk output has been sent */
+    uint64_t act;  /* number of the ACT record, if one was queued */
+};
+
+/* What main() of a worker gives to the loop. */
+struct bh_worker_main {
+    const struct bh_profile *profile;
+    const struct bh_filter *filter;
+    /* Before confinement: open what has no path later; may be NULL. */
+    void (*prepare)(struct bh_worker *worker);
+    /* The paths Landlock lets through, from profile and policy; returns their number. NULL: the profile's. */
+    uint32_t (*paths)(struct bh_worker *worker, const struct bh_view_path **ret);
+    /* Milliseconds until `tick` wants to be called, -1 = never; both may be NULL. */
+    int (*next_tick)(struct bh_worker *worker);
+    void (*tick)(struct bh_worker *worker);
+};
+
+/* Runs until the supervisor goes away. Does not return. */
+_Noreturn void bh_worker_run(const struct bh_worker_main *main);
+
+/* Sends a piece (any size) of the bulk return member. 0, or -errno: the front is gone, give up. */
+int bh_call_stream(struct bh_call *call, const void *data, size_t len);
+
+/*
+ * Queues the ACT record of a mutation, before it is done. 0, or BH_E_AUDIT_FULL with the call's error set: do
+ * not act (unless the policy says `set audit-failure continue`).
+ */
+int bh_call_act(struct bh_call *call, struct bh_record *record);
+
+/* Records a refusal and sets the call's error with the record's number; returns `code`. */
+int bh_call_refuse(struct bh_call *call, uint16_t code, struct bh_record *record, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
