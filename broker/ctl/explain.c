@@ -1,0 +1,248 @@
+/* bulkheadctl policy explain: every rule tried, why it matched or not, the verdict. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/ctl/judge.h"
+#include "broker/ctl/log.h"
+#include "broker/ctl/policysource.h"
+#include "broker/ctl/statusfile.h"
+#include "protocol/base/mem.h"
+#include "protocol/commands.h"
+
+/* What the trace is told to. */
+struct telling {
+    const struct bh_policy *policy;
+    struct json_object *tried; /* --json: collected; else NULL: printed */
+    unsigned n;
+};
+
+struct options {
+    const char *channel, *policy, *record, *mode, *dir;
+};
+
+static void told(void *context, uint32_t number, bool matched, const char *why)
+{
+    struct telling *telling = context;
+    const struct bh_policy *policy = telling->policy;
+    const struct bh_rule *rule = &policy->rules[number];
+    const char *effect = rule->effect == BH_EFFECT_ALLOW ? "allow" : "deny";
+    struct json_object *row;
+
+    telling->n++;
+    if (!telling->tried) {
+        printf("  %-5s rule %s (%s:%u): %s\n", effect, bh_policy_string(policy, rule->name),
+               bh_policy_string(policy, rule->file), rule->line, why);
+        return;
+    }
+    row = json_object_new_object();
+    json_object_object_add(row, "rule", json_object_new_string(bh_policy_string(policy, rule->name)));
+    json_object_object_add(row, "effect", json_object_new_string(effect));
+    json_object_object_add(row, "file", json_object_new_string(bh_policy_string(policy, rule->file)));
+    json_object_object_add(row, "line", json_object_new_int64(rule->line));
+    json_object_object_add(row, "matched", json_object_new_boolean(matched));
+    json_object_object_add(row, "why", json_object_new_string(why));
+    json_object_array_add(telling->tried, row);
+}
+
+static void print_verdict(const struct bh_policy *policy, struct bh_decision decision)
+{
+    const char *rule = ctl_rule_name(policy, decision.rule);
+
+    switch (decision.verdict) {
+    case BH_VERDICT_ALLOW:
+        printf("allowed by rule %s\n", rule);
+        break;
+    case BH_VERDICT_DENIED:
+        printf("refused: denied by rule %s (BH%04u)\n", rule, bh_verdict_code(decision.verdict));
+        break;
+    case BH_VERDICT_NO_RULE:
+        printf("refused: the command is granted, but no rule covers this request (BH%04u)\n",
+               bh_verdict_code(decision.verdict));
+        break;
+    default:
+        printf("refused: no rule of this channel grants the command (BH%04u)\n",
+               bh_verdict_code(decision.verdict));
+        break;
+    }
+}
+
+static void print_json(const struct bh_policy *policy, struct bh_decision decision, struct json_object *tried)
+{
+    struct json_object *all = json_object_new_object();
+    char code[16];
+
+    (void)snprintf(code, sizeof(code), "BH%04u", bh_verdict_code(decision.verdict));
+    json_object_object_add(all, "channel", json_object_new_string(policy->slice->channel));
+    json_object_object_add(all, "verdict", json_object_new_string(ctl_verdict_word(decision.verdict)));
+    json_object_object_add(all, "rule", json_object_new_string(ctl_rule_name(policy, decision.rule)));
+    if (decision.verdict != BH_VERDICT_ALLOW)
+        json_object_object_add(all, "code", json_object_new_string(code));
+    json_object_object_add(all, "tried", tried);
+    puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(all);
+}
+
+static int judge(const struct ctl *ctl, const struct bh_policy *policy, const struct ctl_question *question)
+{
+    struct telling telling = { .policy = policy, .tried = ctl->json ? json_object_new_array() : NULL };
+    const struct bh_trace trace = { told, &telling };
+    struct bh_decision decision;
+    char verbs[64];
+
+    ctl_verbs_words(question->verbs, verbs);
+    if (!ctl->json)
+        printf("%s on channel %s%s%s:\n", bh_commands[question->command].name, policy->slice->channel,
+               question->about_file ? ", asking to " : "", verbs);
+    decision = ctl_judge(policy, question, &trace);
+    if (ctl->json) {
+        print_json(policy, decision, telling.tried);
+    } else {
+        if (telling.n == 0)
+            puts("  no rule names this command");
+        print_verdict(policy, decision);
+        if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
+            puts("The worker judges again what it finds there: owner, kind and resolved path may still "
+                 "refuse it.");
+    }
+    return decision.verdict == BH_VERDICT_ALLOW ? CTL_OK : CTL_FAILED;
+}
+
+static int explain(const struct ctl *ctl, const struct options *options, const char *channel,
+                   const struct ctl_question *question)
+{
+    char *names[] = { (char *)(uintptr_t)options->policy };
+    struct ctl_policy_source source;
+    struct bh_policy policy;
+    int status = ctl_policy_open(&source, options->policy ? 1 : 0, names);
+
+    ctl_policy_findings(&source, stderr);
+    if (status == CTL_OK)
+        status = ctl_policy_channel(&source, options->channel ? options->channel : channel, &policy);
+    if (status == CTL_OK)
+        status = judge(ctl, &policy, question);
+    ctl_policy_close(&source);
+    return status;
+}
+
+/* The record of this number, to be put by the caller. */
+static struct json_object *find_record(const struct ctl_log *log, uint64_t number)
+{
+    for (size_t i = log->n; i-- > 0;) { /* newest first */
+        _cleanup_fclose_ FILE *file = ctl_log_segment(log, log->segments[i]);
+        _cleanup_free_ char *line = NULL;
+        size_t cap = 0;
+
+        while (file && getline(&line, &cap, file) > 0) {
+            struct json_object *record = json_tokener_parse(line), *n;
+
+            if (record && json_object_object_get_ex(record, "n", &n) && json_object_get_uint64(n) == number)
+                return record;
+            json_object_put(record);
+        }
+    }
+    return NULL;
+}
+
+static int explain_record(const struct ctl *ctl, const struct options *options, struct json_object *record)
+{
+    const char *command = ctl_json_text(record, "cmd", NULL), *source = ctl_json_text(record, "src", "");
+    _cleanup_free_ char *channel = strchr(source, '/') ? strndup(source, strcspn(source, "/")) : NULL;
+    struct json_object *arguments;
+    struct ctl_question question;
+    int status;
+
+    if (!ctl->json) {
+        ctl_print_clean(stdout, json_object_to_json_string_ext(record, JSON_C_TO_STRING_SPACED |
+                                                                           JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts("");
+    }
+    if (!command)
+        return ctl_fail(CTL_FAILED, "this record is not about a command");
+    arguments = json_object_new_object();
+    json_object_object_add(arguments, "path", json_object_new_string(ctl_json_text(record, "obj", "")));
+    json_object_object_add(arguments, "mode", json_object_new_string(options->mode));
+    status = ctl_question_make(&question, command, arguments);
+    if (status == CTL_OK)
+        status = explain(ctl, options, channel, &question);
+    json_object_put(arguments);
+    return status;
+}
+
+/* `{"execute": ..., "arguments": ...}`, as a client sends it. */
+static int explain_request(const struct ctl *ctl, const struct options *options, const char *text)
+{
+    enum json_tokener_error error;
+    struct json_object *request = json_tokener_parse_verbose(text, &error), *arguments = NULL;
+    const char *command = ctl_json_text(request, "execute", NULL);
+    struct ctl_question question;
+    int status;
+
+    (void)json_object_object_get_ex(request, "arguments", &arguments);
+    if (!request)
+        status = ctl_fail(CTL_USAGE, "the request is not JSON: %s", json_tokener_error_desc(error));
+    else if (!command)
+        status =
+            ctl_fail(CTL_USAGE, "the request names no command; it looks like {\"execute\": \"guest-ping\"}");
+    else
+        status = ctl_question_make(&question, command, arguments);
+    if (status == CTL_OK)
+        status = explain(ctl, options, NULL, &question);
+    json_object_put(request);
+    return status;
+}
+
+static int explain_number(const struct ctl *ctl, const struct options *options)
+{
+    struct json_object *record;
+    struct ctl_log log;
+    uint64_t number;
+    int status;
+
+    if (!ctl_number(options->record, UINT64_MAX, &number))
+        return ctl_usage(&ctl_policy_explain, "--record takes the number of a record");
+    status = ctl_log_open(&log, ctl, options->dir);
+    if (status == CTL_OK) {
+        record = find_record(&log, number);
+        status = record ? explain_record(ctl, options, record)
+                        : ctl_fail(CTL_FAILED, "there is no record %" PRIu64 " in %s", number, log.path);
+        json_object_put(record);
+    }
+    ctl_log_close(&log);
+    return status;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    struct options options = { .mode = "r" };
+    const struct ctl_option table[] = {
+        { "--channel", NULL, &options.channel, NULL }, { "--policy", NULL, &options.policy, NULL },
+        { "--record", NULL, &options.record, NULL },   { "--mode", NULL, &options.mode, NULL },
+        { "--dir", NULL, &options.dir, NULL },         { 0 },
+    };
+    int status;
+
+    if (ctl_options(ctl, &ctl_policy_explain, &argc, argv, table, &status) < 0)
+        return status;
+    if (options.record && argc == 0)
+        return explain_number(ctl, &options);
+    if (options.record || argc != 1)
+        return ctl_usage(&ctl_policy_explain, "it takes one REQUEST, or --record N");
+    return explain_request(ctl, &options, argv[0]);
+}
+
+const struct ctl_command ctl_policy_explain = {
+    .name = "policy explain",
+    .summary = "why a request is allowed or refused",
+    .usage =
+        "[--channel C] [--policy FILE|NAME] REQUEST\n"
+        "       bulkheadctl policy explain --record N [--mode M] [--dir DIR] [--policy FILE|NAME]\n"
+        "REQUEST is what a client sends: '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": "
+        "\"/etc/motd\"}}'.\n"
+        "  --channel C           on this channel (default: the only one, or main)\n"
+        "  --policy FILE|NAME    by this policy (default: what the agent would load)\n"
+        "  --record N            the request of this audit record; a record does not hold the mode of an\n"
+        "                        open: --mode names it (default r)\n"
+        "Exit status: 0 allowed, 1 refused or an error.",
+    .run = run,
+};

@@ -1,0 +1,91 @@
+/* From a request to the evaluator's question, as judge.h says. */
+#include "broker/ctl/judge.h"
+
+#include <string.h>
+
+#include "broker/ctl/statusfile.h"
+#include "policy/paths.h"
+#include "protocol/base/mem.h"
+#include "protocol/commands.h"
+
+/* Index of an enum value by its name or by another spelling of it; -1: there is none. */
+static int find_value(const struct bh_enumeration *enumeration, const char *name)
+{
+    char literal[16];
+
+    for (uint8_t i = 0; i < enumeration->n_values; i++)
+        if (strcmp(enumeration->values[i], name) == 0)
+            return i;
+    (void)snprintf(literal, sizeof(literal), "\"%s\"", name);
+    for (uint8_t i = 0; i < enumeration->n_aliases; i++)
+        if (strcmp(enumeration->aliases[i].literal, literal) == 0)
+            return enumeration->aliases[i].value;
+    return -1;
+}
+
+static bool mode_verbs(const char *mode, uint32_t *ret)
+{
+    const struct bh_type *args = bh_commands[BH_CMD_GUEST_FILE_OPEN].args;
+
+    for (uint32_t i = 0; i < args->n_fields; i++) {
+        int value;
+
+        if (strcmp(args->fields[i].name, "mode") != 0)
+            continue;
+        value = find_value(args->fields[i].of.enumeration, mode);
+        if (value >= 0)
+            *ret = bh_policy_mode_verbs((uint8_t)value);
+        return value >= 0;
+    }
+    return false;
+}
+
+int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments)
+{
+    const char *path = ctl_json_text(arguments, "path", NULL), *mode = ctl_json_text(arguments, "mode", "r");
+
+    *question = (struct ctl_question){ .command = bh_command_find(command, strlen(command)) };
+    if (question->command < 0)
+        return ctl_fail(CTL_USAGE, "there is no command %s", command);
+    question->about_file = question->command == BH_CMD_GUEST_FILE_OPEN;
+    if (!question->about_file)
+        return CTL_OK;
+    if (!path)
+        return ctl_fail(CTL_USAGE, "guest-file-open needs a path");
+    if (!mode_verbs(mode, &question->verbs))
+        return ctl_fail(CTL_USAGE, "there is no mode %s: r, w, a, r+, w+, a+", mode);
+    question->path = (struct bh_str){ path, (uint32_t)strlen(path) };
+    return CTL_OK;
+}
+
+struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
+                             const struct bh_trace *trace)
+{
+    const struct bh_file_object file = { .path = question->path,
+                                         .verbs = question->verbs,
+                                         .user = BH_NO_USER };
+
+    return question->about_file ? bh_policy_file(policy, &file, trace)
+                                : bh_policy_command(policy, (unsigned)question->command, trace);
+}
+
+const char *ctl_verdict_word(enum bh_verdict verdict)
+{
+    return verdict == BH_VERDICT_ALLOW ? "allow" : "deny";
+}
+
+const char *ctl_rule_name(const struct bh_policy *policy, uint32_t rule)
+{
+    return rule == BH_NO_RULE ? "" : bh_policy_string(policy, policy->rules[rule].name);
+}
+
+void ctl_verbs_words(uint32_t verbs, char ret[64])
+{
+    static const char *const names[] = { "read", "write", "create", "truncate", "append" };
+    size_t at = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++)
+        if (verbs & (1u << i))
+            at += (size_t)snprintf(ret + at, 64 - at, "%s%s", at ? ", " : "", names[i]);
+}

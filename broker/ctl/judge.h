@@ -1,0 +1,38 @@
+/*
+ * What a policy says to a request, and why: the evaluator of the workers, asked by an
+ * administrator.
+ *
+ * A file is judged as it is asked for, before any open: the object that would be found
+ * (its resolved path, its kind) is not known here, and can only narrow the verdict.
+ *
+ * Trust: in = CONFIG (the request); out = CHECKED; called by = bulkheadctl policy
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "broker/ctl/ctl.h"
+#include "policy/eval.h"
+
+struct ctl_question {
+    int command;        /* enum bh_command_id */
+    bool about_file;    /* guest-file-open: the next two count */
+    uint32_t verbs;     /* enum bh_verb */
+    struct bh_str path; /* points into the arguments */
+};
+
+/* From a command's name and its arguments (NULL: none), which must live as long as the question. Exit status.
+ */
+int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments);
+
+struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
+                             const struct bh_trace *trace);
+
+/* "allow", "deny" */
+const char *ctl_verdict_word(enum bh_verdict verdict);
+
+/* Name of a decision's rule, or "". */
+const char *ctl_rule_name(const struct bh_policy *policy, uint32_t rule);
+
+/* "read, write": words of a mask. */
+void ctl_verbs_words(uint32_t verbs, char ret[64]);

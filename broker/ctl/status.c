@@ -1,0 +1,179 @@
+/* bulkheadctl status: what the agent says of itself, and what /proc says of it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "broker/ctl/procinfo.h"
+#include "broker/ctl/statusfile.h"
+
+static struct json_object *list(struct json_object *object, const char *name)
+{
+    struct json_object *found;
+
+    return json_object_object_get_ex(object, name, &found) && json_object_is_type(found, json_type_array)
+               ? found
+               : NULL;
+}
+
+static size_t count(struct json_object *array)
+{
+    return array ? json_object_array_length(array) : 0;
+}
+
+static struct json_object *part(struct json_object *object, const char *name)
+{
+    struct json_object *found = NULL;
+
+    (void)json_object_object_get_ex(object, name, &found);
+    return found;
+}
+
+static void print_row(const char *name, const char *value)
+{
+    if (!*value)
+        return;
+    printf("%-10s ", name);
+    ctl_print_clean(stdout, value);
+    putchar('\n');
+}
+
+static void print_agent(struct json_object *status, bool alive)
+{
+    struct json_object *policy = part(status, "policy"), *audit = part(status, "audit");
+
+    printf("bulkhead ");
+    ctl_print_clean(stdout, ctl_json_text(status, "version", "?"));
+    printf(" (protocol ");
+    ctl_print_clean(stdout, ctl_json_text(status, "level", "?"));
+    printf("), process %" PRId64 ", since ", ctl_json_number(status, "pid"));
+    ctl_print_clean(stdout, ctl_json_text(status, "started", "?"));
+    printf("%s\n", alive ? "" : " -- NOT RUNNING: these are its last figures");
+    printf("%-10s ", "policy");
+    ctl_print_clean(stdout, ctl_json_text(policy, "source", "?"));
+    printf(" (");
+    ctl_print_clean(stdout, ctl_json_text(policy, "state", "?"));
+    printf("), digest %.16s\n", ctl_json_text(policy, "digest", "?"));
+    print_row("", ctl_json_text(policy, "message", ""));
+    printf("%-10s ", "audit");
+    ctl_print_clean(stdout, ctl_json_text(audit, "dir", "?"));
+    printf(", segment %" PRId64 "\n", ctl_json_number(audit, "segment"));
+    for (size_t i = 0; i < count(list(status, "missing")); i++)
+        print_row("missing", json_object_get_string(json_object_array_get_idx(list(status, "missing"), i)));
+}
+
+/* Cells of the clean kind: names that the agent's build knows. */
+static void print_channels(struct json_object *channels)
+{
+    printf("\n%-16s %10s %10s %10s %8s  %s\n", "CHANNEL", "REQUESTS", "DENIED", "FAILED", "HANDLES", "AT");
+    for (size_t i = 0; i < count(channels); i++) {
+        struct json_object *row = json_object_array_get_idx(channels, i);
+
+        printf("%-16.31s %10" PRId64 " %10" PRId64 " %10" PRId64 " %8" PRId64 "  ",
+               ctl_json_text(row, "name", "?"), ctl_json_number(row, "requests"),
+               ctl_json_number(row, "denials"), ctl_json_number(row, "failures"),
+               ctl_json_number(row, "handles"));
+        ctl_print_clean(stdout, ctl_json_text(row, "method", ""));
+        putchar(':');
+        ctl_print_clean(stdout, ctl_json_text(row, "path", ""));
+        putchar('\n');
+    }
+}
+
+static void print_words(const char *before, struct json_object *words)
+{
+    if (count(words) == 0)
+        return;
+    fputs(before, stdout);
+    for (size_t i = 0; i < count(words); i++) {
+        fputs(i ? " " : "", stdout);
+        ctl_print_clean(stdout, json_object_get_string(json_object_array_get_idx(words, i)));
+    }
+}
+
+static void print_process(struct json_object *row)
+{
+    struct ctl_proc proc = ctl_proc_read((pid_t)ctl_json_number(row, "pid"));
+    char pss[24] = "-", seccomp[8] = "-";
+
+    if (proc.has_pss)
+        (void)snprintf(pss, sizeof(pss), "%" PRIu64 ".%" PRIu64, proc.pss_kib / 1024,
+                       proc.pss_kib % 1024 * 10 / 1024);
+    if (proc.found)
+        (void)snprintf(seccomp, sizeof(seccomp), "%s",
+                       proc.seccomp == 2 ? "filter"
+                       : proc.seccomp    ? "strict"
+                                         : "no");
+    printf("%-18.31s %-10.31s %7" PRId64 " %6" PRIu32 " %8" PRIx64 " %7s %4s %9s %8" PRId64 "  ",
+           ctl_json_text(row, "name", "?"), ctl_json_text(row, "channel", ""), ctl_json_number(row, "pid"),
+           proc.uid, proc.caps, seccomp, proc.no_new_privs ? "yes" : "no", pss,
+           ctl_json_number(row, "restarts"));
+    print_words("", list(row, "fences"));
+    print_words("; MISSING: ", list(row, "missing"));
+    putchar('\n');
+}
+
+static void print_processes(struct json_object *processes)
+{
+    printf("\n%-18s %-10s %7s %6s %8s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID", "CAPS",
+           "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
+    for (size_t i = 0; i < count(processes); i++)
+        print_process(json_object_array_get_idx(processes, i));
+}
+
+/* For programs: the agent's document, with the kernel's view added to each process. */
+static void add_proc(struct json_object *processes)
+{
+    for (size_t i = 0; i < count(processes); i++) {
+        struct json_object *row = json_object_array_get_idx(processes, i), *kernel = json_object_new_object();
+        struct ctl_proc proc = ctl_proc_read((pid_t)ctl_json_number(row, "pid"));
+        char caps[20];
+
+        (void)snprintf(caps, sizeof(caps), "%016" PRIx64, proc.caps);
+        if (proc.found) {
+            json_object_object_add(kernel, "uid", json_object_new_int64(proc.uid));
+            json_object_object_add(kernel, "cap-eff", json_object_new_string(caps));
+            json_object_object_add(kernel, "seccomp", json_object_new_int(proc.seccomp));
+            json_object_object_add(kernel, "no-new-privs", json_object_new_int(proc.no_new_privs));
+        }
+        if (proc.has_pss)
+            json_object_object_add(kernel, "pss-kib", json_object_new_int64((int64_t)proc.pss_kib));
+        json_object_object_add(row, "kernel", kernel);
+    }
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    struct json_object *status;
+    bool alive = false;
+    int exit_status;
+
+    if (ctl_options(ctl, &ctl_status, &argc, argv, NULL, &exit_status) < 0)
+        return exit_status;
+    if (argc > 0)
+        return ctl_usage(&ctl_status, "%s is one word too many", argv[0]);
+    status = ctl_status_load(ctl, &alive, &exit_status);
+    if (!status)
+        return exit_status;
+    if (ctl->json) {
+        add_proc(list(status, "processes"));
+        json_object_object_add(status, "alive", json_object_new_boolean(alive));
+        puts(
+            json_object_to_json_string_ext(status, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+    } else {
+        print_agent(status, alive);
+        print_channels(list(status, "channels"));
+        print_processes(list(status, "processes"));
+    }
+    json_object_put(status);
+    return alive ? CTL_OK : CTL_NO_AGENT;
+}
+
+const struct ctl_command ctl_status = {
+    .name = "status",
+    .summary = "processes, fences, channels, policy in force",
+    .usage = "\n"
+             "Asks the agent for fresh figures and adds what /proc shows of each process.\n"
+             "Exit status: 0 it runs, 3 it does not.",
+    .run = run,
+};

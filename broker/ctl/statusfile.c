@@ -1,0 +1,169 @@
+/* Finding, refreshing and reading status.json. */
+#include "broker/ctl/statusfile.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/base/mem.h"
+
+#define STATUS_MAX (1024u * 1024u)
+#define REFRESH_MS 1000
+#define REFRESH_STEP_MS 10
+
+const char *ctl_json_text(struct json_object *object, const char *name, const char *otherwise)
+{
+    struct json_object *member;
+
+    return json_object_object_get_ex(object, name, &member) && json_object_is_type(member, json_type_string)
+               ? json_object_get_string(member)
+               : otherwise;
+}
+
+int64_t ctl_json_number(struct json_object *object, const char *name)
+{
+    struct json_object *member;
+
+    return json_object_object_get_ex(object, name, &member) ? json_object_get_int64(member) : 0;
+}
+
+static char *file_path(const struct ctl *ctl)
+{
+    char *path = NULL;
+
+    return asprintf(&path, "%s/bulkhead/status.json", ctl->state_dir) < 0 ? NULL : path;
+}
+
+/* The file as it is. NULL: errno. */
+static struct json_object *read_status(const struct ctl *ctl)
+{
+    _cleanup_free_ char *path = file_path(ctl);
+    _cleanup_free_ char *text = NULL;
+    struct json_object *status;
+    size_t len;
+
+    text = path ? ctl_read_file(path, STATUS_MAX, &len) : NULL;
+    if (!text)
+        return NULL;
+    status = json_tokener_parse(text);
+    if (status && json_object_is_type(status, json_type_object))
+        return status;
+    json_object_put(status);
+    errno = EBADMSG;
+    return NULL;
+}
+
+/* Is the process that wrote the file still there? Its number may have gone to another since. */
+static bool is_alive(pid_t pid)
+{
+    char path[64], name[32] = "";
+    _cleanup_fclose_ FILE *file = NULL;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    file = pid > 1 ? fopen(path, "re") : NULL;
+    return file && fgets(name, sizeof(name), file) && strcmp(name, "bulkhead\n") == 0;
+}
+
+/* Waits for the file that the signal brings; the old one will do if it does not come. */
+static struct json_object *refresh(const struct ctl *ctl, struct json_object *old)
+{
+    int64_t generation = ctl_json_number(old, "generation");
+
+    for (int waited = 0; waited < REFRESH_MS; waited += REFRESH_STEP_MS) {
+        struct json_object *fresh;
+
+        (void)poll(NULL, 0, REFRESH_STEP_MS);
+        fresh = read_status(ctl);
+        if (fresh && ctl_json_number(fresh, "generation") != generation) {
+            json_object_put(old);
+            return fresh;
+        }
+        json_object_put(fresh);
+    }
+    return old;
+}
+
+struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status)
+{
+    struct json_object *status = read_status(ctl);
+    pid_t pid;
+
+    if (!status && (errno == ENOENT || errno == ENOTDIR))
+        *ret_status = ctl_fail(
+            CTL_NO_AGENT, "no agent has run with the state folder %s; name its -t folder with --state-dir",
+            ctl->state_dir);
+    else if (!status)
+        *ret_status = ctl_fail(CTL_FAILED, "%s/bulkhead/status.json cannot be read: %s%s", ctl->state_dir,
+                               strerror(errno), errno == EACCES ? "; try as root" : "");
+    if (!status)
+        return NULL;
+    pid = (pid_t)ctl_json_number(status, "pid");
+    *ret_alive = is_alive(pid);
+    if (*ret_alive && kill(pid, SIGUSR1) == 0)
+        status = refresh(ctl, status);
+    return status;
+}
+
+/* The row to talk to: by name, else the only unix socket, else the one called `local`. */
+static struct json_object *choose(struct json_object *channels, const char *wanted)
+{
+    struct json_object *only = NULL, *local = NULL;
+    size_t found = 0,
+           n = json_object_is_type(channels, json_type_array) ? json_object_array_length(channels) : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(channels, i);
+        const char *name = ctl_json_text(row, "name", "");
+
+        if (strcmp(ctl_json_text(row, "method", ""), "unix-listen") != 0)
+            continue;
+        if (wanted && strcmp(name, wanted) == 0)
+            return row;
+        if (strcmp(name, "local") == 0)
+            local = row;
+        only = row;
+        found++;
+    }
+    return wanted ? NULL : local ? local : found == 1 ? only : NULL;
+}
+
+char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_status)
+{
+    struct json_object *status = read_status(ctl), *channels = NULL, *row;
+    const char *path;
+    char *copy = NULL;
+
+    if (!status) {
+        *ret_status = ctl_fail(CTL_NO_AGENT,
+                               "%s/bulkhead/status.json cannot be read: %s; name the agent's socket with -s",
+                               ctl->state_dir, strerror(errno));
+        return NULL;
+    }
+    (void)json_object_object_get_ex(status, "channels", &channels);
+    row = choose(channels, channel);
+    path = row ? ctl_json_text(row, "path", NULL) : NULL;
+    if (path)
+        copy = strdup(path);
+    else if (channel)
+        *ret_status = ctl_fail(CTL_NO_AGENT, "the agent has no channel %s with a unix socket", channel);
+    else
+        *ret_status =
+            ctl_fail(CTL_NO_AGENT, "the agent has no unix socket, or several: choose with --channel or -s");
+    json_object_put(status);
+    return copy;
+}
+
+char *ctl_status_audit_dir(const struct ctl *ctl)
+{
+    struct json_object *status = read_status(ctl), *audit = NULL;
+    const char *dir = NULL;
+    char *copy;
+
+    if (status && json_object_object_get_ex(status, "audit", &audit))
+        dir = ctl_json_text(audit, "dir", NULL);
+    copy = dir ? strdup(dir) : NULL;
+    json_object_put(status);
+    return copy;
+}

@@ -1,0 +1,27 @@
+/*
+ * status.json, as the supervisor writes it (broker/supervisor/status.c).
+ *
+ * Trust: in = CONFIG (root's file, or the starting user's); out = CHECKED (a JSON object;
+ *        members may be absent); called by = bulkheadctl
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <json-c/json.h>
+
+#include "broker/ctl/ctl.h"
+
+/* Asks a live agent for fresh figures, and reads the file. NULL with *ret_status set and said. */
+struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status);
+
+/* Path of the unix socket of a channel (NULL: the only one, or `local`); the caller's. NULL: said,
+ * *ret_status set. */
+char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_status);
+
+/* The audit folder that the file names, the caller's; NULL if there is no such file. Says nothing. */
+char *ctl_status_audit_dir(const struct ctl *ctl);
+
+/* Members with a default. */
+const char *ctl_json_text(struct json_object *object, const char *name, const char *otherwise);
+int64_t ctl_json_number(struct json_object *object, const char *name);

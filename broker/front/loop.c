@@ -1,0 +1,243 @@
+/*
+ * The front's loop: what it waits for, and in which order it looks at what came: the
+ * supervisor, workers, the client, deadlines; then as many requests as can be answered; then
+ * one write for all their replies.
+ *
+ * At rest it waits for the client alone, without a timer but the minute of a summary. Output
+ * that the client does not take stops first the reading of requests, then of workers.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "broker/front/front.h"
+#include "broker/front/local.h"
+#include "broker/front/reply.h"
+#include "protocol/base/log.h"
+#include "protocol/codes.h"
+#include "protocol/commands.h"
+#include "protocol/json/lexer.h"
+
+/* Control and client come first, then the links that are open. */
+struct watch {
+    struct pollfd fds[2 + BH_WORKER_COUNT];
+    uint8_t workers[2 + BH_WORKER_COUNT];
+    nfds_t n;
+};
+
+/* The state page tells a successor what it finds, whenever we end. `taken`: a request that is being looked
+ * at. */
+static void note(struct bh_front *front, uint32_t taken)
+{
+    struct bh_state *state = front->audit.state;
+    uint32_t replies;
+
+    if (bh_transport_pending(&front->client) == 0)
+        front->lines = 0;
+    replies = front->lines + taken + bh_front_owes(front->state);
+    state->owed = replies > 0;
+    state->line_open = front->client.line_open;
+    state->behind = (uint32_t)bh_transport_held(&front->client) + !bh_lexer_idle(front->lexer) +
+                    (replies > 1 ? replies - 1 : 0);
+}
+
+static void answer_local(struct bh_front *front)
+{
+    const struct bh_request *request = &front->request;
+    struct bh_call call = { &front->policy, &front->arena, &front->error };
+    void *ret = request->row->ret ? bh_arena_alloc(&front->arena, request->row->ret->size) : NULL;
+
+    if (request->row->audit == BH_AUDIT_COUNT)
+        bh_audit_count(&front->audit, request->command);
+    if (bh_local_run(&call, request->command, request->args, ret) > 0) {
+        bh_front_fail(front, &front->error);
+        return;
+    }
+    bh_reply_value(&front->client.out, request->row, ret, request->id);
+    front->lines++;
+}
+
+static void refuse(struct bh_front *front)
+{
+    if (front->error.code == BH_E_NOT_GRANTED || front->error.code < BH_E_COMMAND_UNKNOWN)
+        bh_claim(front, &front->error);
+    bh_front_fail(front, &front->error);
+}
+
+static void serve(struct bh_front *front, const struct bh_text *text)
+{
+    int r;
+
+    front->audit.state->requests++;
+    note(front, 1);
+    r = bh_request_read(text, &front->policy, &front->arena, &front->request, &front->error);
+    if (r == 0)
+        r = bh_front_lift_end(front, &front->error);
+    if (r == 0 && front->request.row->worker != BH_WORKER_FRONT) {
+        bh_front_fire(front, BH_ON_CALL);
+        return;
+    }
+    if (r == 0)
+        answer_local(front);
+    else
+        refuse(front);
+    bh_front_fire(front, BH_ON_ANSWER);
+}
+
+static void broken(struct bh_front *front)
+{
+    front->request = (struct bh_request){ .command = BH_NO_COMMAND };
+    bh_claim(front, &front->error);
+    bh_front_fire(front, BH_ON_BROKEN);
+}
+
+/* Gives the lexer a piece and does what comes of it. */
+static void feed(struct bh_front *front)
+{
+    struct bh_transport *client = &front->client;
+    size_t held = bh_transport_held(client), eaten = 0;
+    bool secret;
+    struct bh_text text;
+    enum bh_lex_result result =
+        bh_lexer_feed(front->lexer, client->in + client->at, held < BH_READ_MAX ? held : BH_READ_MAX, &eaten,
+                      &text, &front->error, &front->half);
+
+    bh_transport_eat(client, eaten);
+    secret = front->lift.secret;
+    if (result == BH_LEX_REQUEST)
+        serve(front, &text);
+    else if (result == BH_LEX_ERROR)
+        broken(front);
+    else if (result == BH_LEX_RESET)
+        bh_front_fire(front, BH_ON_RESET);
+    else if (front->state == BH_STAGING)
+        bh_route_send(front);
+    if (secret)
+        bh_transport_wipe(client);
+}
+
+/* Serves what has been read until it is eaten, a worker has to be waited for, or output piles up. */
+static void pump(struct bh_front *front)
+{
+    struct bh_transport *client = &front->client;
+
+    for (;;) {
+        if (bh_transport_pending(client) > BH_OUT_HIGH)
+            bh_transport_flush(client);
+        if (front->state == BH_READING && bh_transport_pending(client) > BH_OUT_HIGH)
+            bh_front_fire(front, BH_ON_FULL);
+        if (front->state == BH_FLUSHING && bh_transport_pending(client) <= BH_OUT_HIGH)
+            bh_front_fire(front, BH_ON_TAKEN);
+        if (!bh_front_reads(front->state)) {
+            if (!bh_transport_skip_to_reset(client))
+                return;
+            bh_front_fire(front, BH_ON_RESET);
+        } else if (bh_transport_held(client) == 0) {
+            return;
+        } else {
+            feed(front);
+        }
+    }
+}
+
+static void watch_fd(struct watch *watch, int fd, bool in, bool out, uint8_t worker)
+{
+    watch->fds[watch->n] =
+        (struct pollfd){ .fd = fd, .events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)) };
+    watch->workers[watch->n++] = worker;
+}
+
+static void watch_all(const struct bh_front *front, struct watch *watch)
+{
+    const struct bh_transport *client = &front->client;
+    bool pressed = bh_transport_pending(client) > BH_STREAM_HIGH;
+
+    watch->n = 0;
+    watch_fd(watch, front->control, true, false, BH_NO_WORKER);
+    watch_fd(watch, client->gone ? -1 : client->fd, bh_transport_wants_input(client),
+             bh_transport_pending(client) > 0, BH_NO_WORKER);
+    for (uint8_t i = 0; i < BH_WORKER_COUNT; i++) {
+        const struct bh_link *link = &front->links[i];
+        bool ours = front->way.worker == i;
+        bool sends = ours && (front->state == BH_SENDING || front->state == BH_HOLDING);
+
+        if (link->fd >= 0 && !(ours && pressed && front->state == BH_STREAMING))
+            watch_fd(watch, link->fd, true, sends || link->abandon, i);
+    }
+}
+
+static int sooner(int a, int b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+static int timeout(const struct bh_front *front, int claim_due, int max_ms)
+{
+    if (front->client.gone && bh_transport_wants_input(&front->client))
+        return 0; /* what was sent before the client left is still there to read */
+    return sooner(max_ms, sooner(bh_route_due(front), claim_due));
+}
+
+static void look_at_client(struct bh_front *front, short events)
+{
+    struct bh_transport *client = &front->client;
+
+    if (((events & (POLLIN | POLLHUP | POLLERR)) || client->gone) && bh_transport_wants_input(client))
+        bh_transport_read(client);
+    if (events & (POLLHUP | POLLERR))
+        client->gone = true;
+}
+
+static void look_at_workers(struct bh_front *front, const struct watch *watch)
+{
+    for (nfds_t i = 2; i < watch->n; i++) {
+        const struct pollfd *fd = &watch->fds[i];
+
+        if ((fd->revents & POLLOUT) && front->links[watch->workers[i]].fd == fd->fd)
+            bh_route_writable(front, watch->workers[i]);
+        if ((fd->revents & (POLLIN | POLLHUP | POLLERR)) && front->links[watch->workers[i]].fd == fd->fd)
+            bh_receive(front, watch->workers[i]);
+    }
+}
+
+/* The client has left and all that it is owed is done: what was sent is answered, what has begun is the
+ * worker's. */
+static bool finished(struct bh_front *front)
+{
+    const struct bh_transport *client = &front->client;
+    bool handed_over = front->state == BH_WAITING || front->state == BH_STREAMING;
+
+    if (!client->ended || bh_transport_held(client) > 0 || bh_transport_pending(client) > 0)
+        return false;
+    if (!bh_front_reads(front->state) && !(client->gone && handed_over))
+        return false;
+    front->half = false;
+    bh_front_fire(front, BH_ON_RESET);
+    return true;
+}
+
+bool bh_front_step(struct bh_front *front, int max_ms)
+{
+    int claim_due = bh_claim_due(front), n;
+    struct watch watch;
+
+    watch_all(front, &watch);
+    n = poll(watch.fds, watch.n, timeout(front, claim_due, max_ms));
+    if (n < 0 && errno != EINTR)
+        bh_die(1, "poll: %m");
+    if (n < 0)
+        memset(watch.fds, 0, sizeof(watch.fds)); /* nothing is known to be ready */
+    if (watch.fds[0].revents && !bh_receive_control(front))
+        return false;
+    look_at_workers(front, &watch);
+    look_at_client(front, watch.fds[1].revents);
+    bh_route_expire(front);
+    pump(front);
+    bh_transport_flush(&front->client);
+    if (claim_due == 0)
+        bh_claim_report(front, false);
+    note(front, 0);
+    return !finished(front);
+}

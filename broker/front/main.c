@@ -1,0 +1,57 @@
+/*
+ * bulkhead-front: confines itself, waits for its one connection, serves it, ends. A spare
+ * front waits like this while another one serves. It ends with status 0 when its client has
+ * left or the supervisor has gone.
+ */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/front/front.h"
+#include "policy/confine/profiles.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/log.h"
+#include "protocol/wire/control.h"
+
+/* The next connection; ends the process if there will be none. */
+static int wait_for_client(void)
+{
+    struct pollfd control = { .fd = BH_FD_CONTROL, .events = POLLIN };
+    struct bh_control message;
+    int fd = -1;
+
+    for (;;) {
+        if (poll(&control, 1, -1) < 0)
+            continue;
+        if (bh_control_recv(BH_FD_CONTROL, &message, &fd) <= 0)
+            exit(0);
+        if (message.op == BH_CONTROL_CLIENT && fd >= 0)
+            return fd;
+        if (fd >= 0)
+            (void)close(fd);
+    }
+}
+
+int main(void)
+{
+    static struct bh_front front;
+    const struct bh_boot *boot;
+    const uint64_t *settings;
+
+    bh_log_init("bulkhead-front", BH_LOG_NOTICE);
+    boot = bh_boot_map();
+    front.audit = (struct bh_audit){ .fd = BH_FD_AUDIT, .source = boot->source, .state = bh_state_map() };
+    bh_policy_map(&front.policy);
+    settings = front.policy.slice->settings;
+    memcpy(front.audit.policy, front.policy.slice->digest, sizeof(front.audit.policy));
+    front.audit.state->fences =
+        bh_confine_self(&bh_profile_front, &bh_filter_front, boot, NULL, 0,
+                        (uint32_t)settings[BH_SET_FENCES_REQUIRED], (uint32_t)settings[BH_SET_FENCES_OFF]);
+    if (bh_front_init(&front, BH_FD_CONTROL, wait_for_client(), boot->epoch) < 0)
+        bh_die(1, "no memory to serve a connection");
+    while (bh_front_step(&front, -1))
+        ;
+    bh_front_deinit(&front);
+    return 0;
+}

@@ -1,0 +1,240 @@
+/*
+ * Step 5 of a request: to its worker. The worker's socket is asked for when it is first
+ * needed (control START); nothing waits for it but the request itself.
+ *
+ * A worker is never trusted to take what is sent: its socket may be full (POLLOUT), dead
+ * (asked for again if nothing had gone through it, else an error: nothing is done twice), or
+ * full for ever (the deadline).
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "broker/front/front.h"
+#include "protocol/codes.h"
+#include "protocol/commands.h"
+#include "protocol/wire/codec.h"
+#include "protocol/wire/control.h"
+
+#define CALL_MAX                                                                                             \
+    (8u * 1024u * 1024u) /* bytes of encoded arguments: well above what 1 MiB of text can hold               \
+                          */
+#define STALE_MAX 2      /* dead sockets in a row that one request forgives */
+
+void bh_route_begin(struct bh_front *front, uint16_t command)
+{
+    front->way = (struct bh_under_way){
+        .worker = bh_commands[command].worker,
+        .stale_left = STALE_MAX,
+        .command = command,
+        .id = (uint64_t)front->epoch << 32 | ++front->counter,
+    };
+    front->progress_ms = bh_front_now();
+}
+
+void bh_route_ask(struct bh_front *front)
+{
+    struct bh_link *link = &front->links[front->way.worker];
+    int r = 0;
+
+    front->progress_ms = bh_front_now();
+    if (link->fd >= 0) {
+        bh_front_fire(front, BH_ON_PEER);
+        return;
+    }
+    if (!link->asked)
+        r = bh_control_send(front->control, BH_CONTROL_START, front->way.worker, -1);
+    link->asked = r == 0;
+    if (r < 0)
+        bh_route_lost(front, false, BH_E_WORKER_UNAVAILABLE, "cannot be asked for");
+}
+
+int bh_route_encode(struct bh_front *front, struct bh_error *reterr)
+{
+    const struct bh_type *type = front->request.row->args;
+    int r = type ? bh_encode(type, front->request.args, CALL_MAX, &front->arena, &front->way.call) : 0;
+
+    return r < 0 ? bh_request_no_memory(reterr) : 0;
+}
+
+static int send_frame(struct bh_front *front, enum bh_frame_type type, bool more, const void *data,
+                      size_t len)
+{
+    struct bh_link *link = &front->links[front->way.worker];
+    struct bh_frame frame = { .type = (uint16_t)type, .command = front->way.command, .id = front->way.id };
+    int r;
+
+    frame.flags = more ? BH_FRAME_MORE : 0;
+    r = bh_frame_send(link->fd, &frame, data, len);
+    link->used |= r == 0;
+    if (r == 0)
+        front->progress_ms = bh_front_now();
+    return r;
+}
+
+/* While the text is not complete, only full frames go. */
+static int send_staged(struct bh_front *front, bool all)
+{
+    struct bh_lift *lift = &front->lift;
+    size_t least = all ? 1 : BH_FRAME_PAYLOAD_MAX;
+    int r = 0;
+
+    while (r == 0 && lift->len - lift->at >= least) {
+        size_t n = lift->len - lift->at;
+
+        if (n > BH_FRAME_PAYLOAD_MAX)
+            n = BH_FRAME_PAYLOAD_MAX;
+        r = send_frame(front, BH_FRAME_STAGE, true, lift->bytes + lift->at, n);
+        if (r < 0)
+            return r;
+        lift->at += n;
+        front->way.staged = true;
+    }
+    return 0;
+}
+
+static int send_call(struct bh_front *front)
+{
+    struct bh_under_way *way = &front->way;
+    int r = 0;
+
+    while (r == 0 && !way->whole) {
+        size_t n = way->call.len - way->sent;
+        bool more = n > BH_FRAME_PAYLOAD_MAX;
+
+        if (more)
+            n = BH_FRAME_PAYLOAD_MAX;
+        r = send_frame(front, BH_FRAME_CALL, more, way->call.ptr ? way->call.ptr + way->sent : NULL, n);
+        if (r < 0)
+            return r;
+        way->sent += n;
+        way->begun = true;
+        way->whole = !more;
+    }
+    return 0;
+}
+
+static int send_abandon(struct bh_link *link)
+{
+    struct bh_frame frame = { .type = BH_FRAME_ABANDON, .id = link->abandon };
+    int r = link->abandon ? bh_frame_send(link->fd, &frame, NULL, 0) : 0;
+
+    if (r == 0)
+        link->abandon = 0;
+    return r;
+}
+
+void bh_route_send(struct bh_front *front)
+{
+    struct bh_link *link = &front->links[front->way.worker];
+    bool complete = front->state == BH_SENDING;
+    int r = link->fd < 0 ? -EAGAIN : send_abandon(link);
+
+    if (link->fd < 0 && front->lift.len - front->lift.at < BH_FRAME_PAYLOAD_MAX)
+        return; /* it is on its way, and there is room for more */
+    if (r == 0)
+        r = send_staged(front, complete);
+    if (r == 0 && complete)
+        r = send_call(front);
+    if (r == 0)
+        bh_front_fire(front, complete ? BH_ON_SENT : BH_ON_ROOM);
+    else if (r == -EAGAIN)
+        bh_front_fire(front, BH_ON_BLOCKED);
+    else
+        bh_route_died(front, front->way.worker);
+}
+
+void bh_route_writable(struct bh_front *front, uint8_t worker)
+{
+    if (worker == front->way.worker && (front->state == BH_HOLDING || front->state == BH_SENDING))
+        bh_route_send(front);
+    else
+        (void)send_abandon(&front->links[worker]); /* if it is dead, reading from it will tell */
+}
+
+void bh_route_end(struct bh_front *front)
+{
+    struct bh_under_way *way = &front->way;
+    struct bh_link *link = way->worker < BH_NO_WORKER ? &front->links[way->worker] : NULL;
+
+    if (!link || link->fd < 0 || !way->id) {
+        /* nobody to tell, or nothing left to say */
+    } else if (way->whole) {
+        link->dropped = way->id;
+    } else if (way->staged || way->begun) {
+        link->abandon = way->id;
+        (void)send_abandon(link); /* if it does not fit now: when the socket is writable */
+    }
+    *way = (struct bh_under_way){ .worker = BH_NO_WORKER };
+}
+
+void bh_route_close(struct bh_front *front, uint8_t worker, bool kill)
+{
+    struct bh_link *link = &front->links[worker];
+
+    if (link->fd >= 0)
+        (void)close(link->fd);
+    if (kill)
+        (void)bh_control_send(front->control, BH_CONTROL_KILL, worker, -1);
+    *link = (struct bh_link){ .fd = -1 };
+}
+
+void bh_route_died(struct bh_front *front, uint8_t worker)
+{
+    bool stale = !front->links[worker].used;
+
+    if (worker != front->way.worker) {
+        bh_route_close(front, worker, false);
+    } else if (stale && front->way.stale_left > 0) {
+        front->way.stale_left--;
+        bh_route_close(front, worker, false);
+        bh_front_fire(front, BH_ON_STALE);
+    } else {
+        bh_route_lost(front, false, BH_E_WORKER_DIED,
+                      "ended while it served this request; nothing was retried");
+    }
+}
+
+void bh_route_lost(struct bh_front *front, bool kill, uint16_t code, const char *what)
+{
+    uint8_t worker = front->way.worker;
+
+    if (kill || front->links[worker].fd >= 0)
+        bh_route_close(front, worker, kill);
+    (void)bh_fail(&front->error, code, "the %s worker %s", bh_worker_names[worker], what);
+    bh_claim(front, &front->error);
+    bh_front_fire(front, BH_ON_GONE);
+}
+
+/* Milliseconds that the worker may do nothing in this state; 0 = nobody waits for it. */
+static uint32_t patience(const struct bh_front *front)
+{
+    if (front->state == BH_STARTING)
+        return BH_START_MS;
+    if (front->state == BH_HOLDING)
+        return front->links[front->way.worker].fd < 0 ? BH_START_MS : BH_STAGE_MS;
+    return bh_front_owes(front->state) ? front->request.row->deadline_ms : 0;
+}
+
+int bh_route_due(const struct bh_front *front)
+{
+    uint32_t wait = patience(front);
+    uint64_t spent;
+
+    if (wait == 0 || bh_transport_pending(&front->client) > BH_STREAM_HIGH)
+        return -1;
+    spent = bh_front_now() - front->progress_ms;
+    return spent < wait ? (int)(wait - spent) : 0;
+}
+
+void bh_route_expire(struct bh_front *front)
+{
+    if (bh_transport_pending(&front->client) > BH_STREAM_HIGH)
+        front->progress_ms = bh_front_now(); /* the client's time, not the worker's */
+    if (bh_route_due(front) != 0)
+        return;
+    if (front->links[front->way.worker].fd < 0)
+        bh_route_lost(front, false, BH_E_WORKER_UNAVAILABLE, "could not be started in time");
+    else
+        bh_route_lost(front, true, BH_E_DEADLINE,
+                      "made no progress within the command's deadline and was ended");
+}

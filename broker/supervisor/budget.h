@@ -1,0 +1,28 @@
+/*
+ * When a process that died may be started again: at once the first time, then after
+ * 100 ms, doubling up to 30 s. Only deaths without a finished request in between
+ * count, so a client that kills a worker once an hour never exhausts it.
+ *
+ * Trust: in = CHECKED; out = CHECKED; called by = supervisor
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define BH_RESTART_DELAY_FIRST_MS 100u
+#define BH_RESTART_DELAY_MAX_MS 30000u
+
+struct bh_budget {
+    uint32_t fruitless;     /* deaths in a row without a finished request */
+    uint64_t not_before_ms; /* CLOCK_BOOTTIME */
+    uint64_t requests;      /* finished when it was last started */
+};
+
+/* Notes a start; `requests` finished so far by this process and its predecessors. */
+void bh_budget_started(struct bh_budget *budget, uint64_t requests);
+
+/* Notes a death at `now_ms`. */
+void bh_budget_died(struct bh_budget *budget, uint64_t requests, uint64_t now_ms);
+
+/* Milliseconds until a start is allowed; 0 = now. */
+uint64_t bh_budget_wait(const struct bh_budget *budget, uint64_t now_ms);

@@ -1,0 +1,229 @@
+/*
+ * bulkhead, the supervisor: the root process. It opens channels, starts, confines and
+ * restarts the others, and keeps for them what must outlive them. It never reads a byte
+ * from the host and never a message body: signals, exit statuses, root-owned
+ * configuration, and eight-byte control messages are all it takes in.
+ *
+ * One poll loop, no threads. Without an event nothing wakes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/audit/store.h"
+#include "broker/supervisor/supervisor.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/log.h"
+#include "protocol/base/mem.h"
+
+#define STOP_GRACE_MS 1000 /* for the audit process to write what is queued */
+
+static struct bh_supervisor supervisor;
+
+static int block_signals(void)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        bh_die(1, "cannot block signals: %s", strerror(errno));
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        bh_die(1, "cannot watch signals: %s", strerror(errno));
+    return fd;
+}
+
+/* The other programs lie beside this one. They are opened once: what runs later is what was there at the start. */
+static void open_programs(struct bh_supervisor *s)
+{
+    ssize_t n = readlink("/proc/self/exe", s->program_dir, sizeof(s->program_dir) - 1);
+
+    if (n <= 0)
+        bh_die(1, "cannot find the own program: is /proc mounted?");
+    s->program_dir[n] = '\0';
+    *strrchr(s->program_dir, '/') = '\0';
+    for (int role = 0; role < BH_ROLE_COUNT; role++) {
+        char path[sizeof(s->program_dir) + 64];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", s->program_dir, bh_roster[role].profile->program);
+        s->program_fds[role] = open(path, O_PATH | O_CLOEXEC);
+        if (s->program_fds[role] < 0)
+            bh_die(1, "cannot open %s: %s; it belongs beside bulkhead", path, strerror(errno));
+    }
+}
+
+static void prepare_home(struct bh_supervisor *s)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    struct stat st;
+
+    (void)snprintf(s->home, sizeof(s->home), "%.480s/bulkhead", s->options.state_dir);
+    if (mkdir(s->home, 0700) < 0 && errno != EEXIST)
+        bh_die(1, "cannot make %s: %s", s->home, strerror(errno));
+    if (lstat(s->home, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+        bh_die(1, "%s must be a folder that belongs to the starting user and that no other may write to", s->home);
+    if (!getcwd(s->cwd, sizeof(s->cwd)))
+        (void)snprintf(s->cwd, sizeof(s->cwd), "/");
+    if (gmtime_r(&now, &tm))
+        (void)strftime(s->started, sizeof(s->started), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void prepare(struct bh_supervisor *s, int argc, char **argv)
+{
+    int r;
+
+    bh_log_init("bulkhead", BH_LOG_NOTICE);
+    bh_options_parse(&s->options, argc, argv);
+    bh_log_init("bulkhead", s->options.verbose ? BH_LOG_DEBUG : BH_LOG_NOTICE);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)umask(077);
+    s->privileged = geteuid() == 0;
+    s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->dev_null < 0)
+        bh_die(1, "cannot open /dev/null: %s", strerror(errno));
+    open_programs(s);
+    prepare_home(s);
+    bh_supervisor_load_policy(s);
+    r = bh_table_init(s);
+    if (r < 0)
+        bh_die(1, "cannot set up the process table: %s", strerror(-r));
+    bh_channels_open(s);
+}
+
+static void name_sources(const struct bh_supervisor *s, struct bh_audit_names *ret)
+{
+    (void)snprintf(ret->of[0], sizeof(ret->of[0]), "supervisor");
+    for (unsigned i = 1; i < s->n_processes; i++)
+        (void)snprintf(ret->of[s->processes[i].source], sizeof(ret->of[0]), "%.*s", (int)sizeof(ret->of[0]) - 1,
+                       s->processes[i].label);
+}
+
+/* The log must be there before anything can be decided: without one, nothing starts. */
+static void open_log(struct bh_supervisor *s)
+{
+    static struct bh_audit_names names;
+    char dir[600], why[512];
+
+    name_sources(s, &names);
+    (void)snprintf(dir, sizeof(dir), "%s/audit", s->home);
+    if (bh_log_store_new(&s->store, s->options.audit_dir ? s->options.audit_dir : dir, s->processes[0].state_fd, &names,
+                         why, sizeof(why)) < 0)
+        bh_die(1, "%s", why);
+}
+
+static void stop(struct bh_supervisor *s)
+{
+    uint64_t until = bh_now_ms() + STOP_GRACE_MS;
+    struct bh_process *audit = &s->processes[0];
+
+    s->stopping = true;
+    bh_journal(s, "stopping");
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid)
+            (void)kill(s->processes[i].pid, SIGTERM);
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid)
+            (void)waitpid(s->processes[i].pid, NULL, 0);
+    if (audit->control >= 0)
+        (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
+    while (audit->pid && waitpid(audit->pid, NULL, WNOHANG) == 0 && bh_now_ms() < until)
+        (void)poll(NULL, 0, 5);
+    if (audit->pid)
+        (void)kill(audit->pid, SIGKILL);
+    for (unsigned i = 0; i < s->n_channels; i++)
+        (void)unlink(s->channels[i].path);
+    exit(0);
+}
+
+static void serve_signals(struct bh_supervisor *s, int fd)
+{
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+            stop(s);
+            break;
+        case SIGUSR1:
+            bh_status_write(s);
+            break;
+        default: /* SIGCHLD: reaped in every round */
+            break;
+        }
+    }
+}
+
+/* A channel is listened to while its front is there and free. */
+static bool wants_client(struct bh_supervisor *s, unsigned channel)
+{
+    const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)channel, BH_NO_USER);
+
+    return front->pid && front->control >= 0 && s->channels[channel].client < 0;
+}
+
+/* One round: what is to be watched, wait, serve. */
+static void round_of(struct bh_supervisor *s, int signals)
+{
+    struct pollfd fds[1 + BH_CHANNELS_MAX + BH_PROCESSES_MAX] = { { .fd = signals, .events = POLLIN } };
+    struct pollfd *listeners = fds + 1, *controls = fds + 1 + s->n_channels;
+    int timeout = bh_start_wanted(s);
+
+    for (unsigned i = 0; i < s->n_channels; i++)
+        listeners[i] = (struct pollfd){ .fd = wants_client(s, i) ? s->channels[i].listener : -1, .events = POLLIN };
+    for (unsigned i = 0; i < s->n_processes; i++)
+        controls[i] = (struct pollfd){ .fd = s->processes[i].control, .events = POLLIN };
+    if (poll(fds, 1 + s->n_channels + s->n_processes, timeout) < 0)
+        return; /* EINTR: nothing is lost, the next round looks again */
+    serve_signals(s, signals);
+    for (unsigned i = 0; i < s->n_processes; i++)
+        if (controls[i].revents && controls[i].fd == s->processes[i].control)
+            bh_requests_serve(s, &s->processes[i]);
+    bh_reap(s);
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (listeners[i].revents && wants_client(s, i))
+            bh_channel_accept(s, &s->channels[i]);
+}
+
+static void say_start(struct bh_supervisor *s)
+{
+    bh_journal(s, "started: version %s, protocol %s, policy %s (%s)%s%s", BH_VERSION, BH_PROTOCOL_LEVEL,
+               s->policy_source, s->policy_state, s->policy_message[0] ? ": " : "", s->policy_message);
+    if (!s->privileged)
+        bh_log(BH_LOG_WARNING, "started by an ordinary user: fences that need root are missing; see bulkheadctl status");
+    for (unsigned i = 0; i < s->n_channels; i++)
+        bh_log(BH_LOG_NOTICE, "channel %s listens on %s under %s", s->channels[i].row->name, s->channels[i].path,
+               s->policy_source);
+}
+
+int main(int argc, char **argv)
+{
+    struct bh_supervisor *s = &supervisor;
+    int signals;
+
+    prepare(s, argc, argv);
+    signals = block_signals();
+    open_log(s);
+    say_start(s);
+    (void)bh_start_wanted(s);
+    bh_status_write(s);
+    for (;;)
+        round_of(s, signals);
+}

@@ -1,0 +1,239 @@
+/*
+ * What children ask for, eight bytes at a time, and what happens when they end.
+ *
+ * A message that the sender's row of the roster does not allow, or that is malformed,
+ * ends the sender: a peer that breaks the protocol is not argued with.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/audit/store.h"
+#include "broker/supervisor/supervisor.h"
+#include "policy/eval.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/log.h"
+#include "protocol/base/mem.h"
+
+uint64_t bh_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static uint64_t finished(const struct bh_process *process)
+{
+    return process->state ? process->state->requests : 0;
+}
+
+static bool domain_granted(const struct bh_policy *policy, int worker)
+{
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++)
+        if (bh_commands[command].worker == worker && bh_commands[command].served &&
+            bh_policy_grants(policy, command))
+            return true;
+    return false;
+}
+
+/* The row that a peer number means for this sender, or NULL: it may not ask for it. */
+static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_process *sender, uint32_t peer)
+{
+    const struct bh_role_row *row = &bh_roster[sender->role];
+    int role;
+
+    if (row->may_start_openers && peer >= BH_PEER_OPENER && peer < BH_PEER_END)
+        return bh_table_find(s, BH_ROLE_OPENER, sender->channel, peer - BH_PEER_OPENER);
+    if (!row->may_start_workers || peer >= BH_WORKER_COUNT)
+        return NULL;
+    role = bh_roster_worker(peer);
+    if (role < 0 || !domain_granted(&s->channels[sender->channel].policy, (int)peer))
+        return NULL;
+    return bh_table_find(s, (enum bh_role)role, sender->channel, BH_NO_USER);
+}
+
+static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
+{
+    struct bh_process *process = peer_of(s, sender, peer);
+
+    if (process)
+        bh_reap(s); /* a dead one is not handed out as living */
+    if (process && process->dying) {
+        process->asked = true;
+        return;
+    }
+    if (process && !process->pid && bh_budget_wait(&process->budget, bh_now_ms()) == 0)
+        (void)bh_launch(s, process);
+    if (process && process->pid)
+        (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
+    else if (sender->control >= 0)
+        (void)bh_control_send(sender->control, BH_CONTROL_REFUSED, peer, -1);
+}
+
+static void answer_kill(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
+{
+    struct bh_process *process = peer_of(s, sender, peer);
+
+    if (!process || !process->pid)
+        return;
+    bh_log(BH_LOG_WARNING, "%s did not answer in time and is ended", process->label);
+    bh_journal(s, "%s did not answer in time and is ended", process->label);
+    (void)kill(process->pid, SIGKILL);
+    process->dying = true;
+}
+
+/* The one process that may ask for this one. */
+static struct bh_process *client_of(struct bh_supervisor *s, const struct bh_process *process)
+{
+    enum bh_role role = process->role == BH_ROLE_OPENER ? BH_ROLE_FS : BH_ROLE_FRONT;
+
+    return bh_table_find(s, role, process->channel, BH_NO_USER);
+}
+
+static uint32_t peer_number(const struct bh_process *process)
+{
+    return process->role == BH_ROLE_OPENER ? BH_PEER_OPENER + process->user
+                                           : (uint32_t)bh_roster[process->role].worker;
+}
+
+static void answer_segment(struct bh_supervisor *s, struct bh_process *audit)
+{
+    char why[256];
+    int fd = bh_log_store_next(s->store, why, sizeof(why));
+
+    if (fd >= 0) {
+        (void)bh_control_send(audit->control, BH_CONTROL_SEGMENT, 0, fd);
+        return;
+    }
+    bh_log(BH_LOG_ERROR, "%s", why);
+    (void)bh_control_send(audit->control, BH_CONTROL_REFUSED, 0, -1);
+}
+
+/* False: the sender broke the protocol. */
+static bool serve(struct bh_supervisor *s, struct bh_process *sender, const struct bh_control *message)
+{
+    const struct bh_role_row *row = &bh_roster[sender->role];
+
+    switch (message->op) {
+    case BH_CONTROL_START:
+        if (!row->may_start_workers && !row->may_start_openers)
+            return false;
+        answer_start(s, sender, message->arg);
+        return true;
+    case BH_CONTROL_KILL:
+        if (!row->may_start_workers && !row->may_start_openers)
+            return false;
+        answer_kill(s, sender, message->arg);
+        return true;
+    case BH_CONTROL_SEGMENT:
+        if (!row->may_ask_segment)
+            return false;
+        answer_segment(s, sender);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process)
+{
+    while (process->control >= 0) {
+        _cleanup_close_ int fd = -1;
+        struct bh_control message;
+        int r = bh_control_recv(process->control, &message, &fd);
+
+        if (r == -EAGAIN)
+            return;
+        if (r == 0) { /* it is ending; the exit status comes with SIGCHLD */
+            (void)close(bh_take_fd(&process->control));
+            return;
+        }
+        if (r < 0 || fd >= 0 || !serve(s, process, &message)) {
+            bh_log(BH_LOG_ERROR, "%s sent what it may not send and is ended", process->label);
+            bh_journal(s, "%s broke the control protocol and is ended", process->label);
+            (void)kill(process->pid, SIGKILL);
+            (void)close(bh_take_fd(&process->control));
+            return;
+        }
+    }
+}
+
+static void say_death(struct bh_supervisor *s, const struct bh_process *process, int status)
+{
+    if (WIFSIGNALED(status)) {
+        bh_log(BH_LOG_WARNING, "%s was ended by signal %d (%s)", process->label, WTERMSIG(status),
+               strsignal(WTERMSIG(status)));
+        bh_journal(s, "%s was ended by signal %d", process->label, WTERMSIG(status));
+    } else {
+        bh_log(BH_LOG_WARNING, "%s ended with status %d", process->label, WEXITSTATUS(status));
+        bh_journal(s, "%s ended with status %d", process->label, WEXITSTATUS(status));
+    }
+}
+
+static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
+{
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0, asked = process->asked;
+
+    process->pid = 0;
+    process->dying = false;
+    process->asked = false;
+    if (process->control >= 0)
+        (void)close(bh_take_fd(&process->control));
+    if (process->peer >= 0)
+        (void)close(bh_take_fd(&process->peer));
+    process->wanted = bh_roster[process->role].keeps_running && !s->stopping;
+    if (process->role == BH_ROLE_FRONT)
+        bh_channel_front_ended(s, process, clean);
+    if (s->stopping || clean)
+        return;
+    process->restarts++;
+    bh_budget_died(&process->budget, finished(process), bh_now_ms());
+    say_death(s, process, status);
+    bh_status_write(s);
+    if (asked)
+        answer_start(s, client_of(s, process), peer_number(process));
+}
+
+void bh_reap(struct bh_supervisor *s)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct bh_process *process = bh_table_by_pid(s, pid);
+
+        if (process)
+            ended(s, process, status);
+    }
+}
+
+int bh_start_wanted(struct bh_supervisor *s)
+{
+    uint64_t now = bh_now_ms();
+    int next = -1;
+
+    for (unsigned i = 0; i < s->n_processes; i++) {
+        struct bh_process *process = &s->processes[i];
+        uint64_t wait = bh_budget_wait(&process->budget, now);
+
+        if (!process->wanted || process->pid)
+            continue;
+        if (wait == 0 && bh_launch(s, process) == 0) {
+            if (process->role == BH_ROLE_FRONT)
+                bh_channel_front_started(s, process);
+            continue;
+        }
+        if (wait == 0) { /* it could not even be started */
+            bh_budget_died(&process->budget, finished(process), now);
+            wait = BH_RESTART_DELAY_FIRST_MS;
+        }
+        if (next < 0 || (uint64_t)next > wait)
+            next = (int)wait;
+    }
+    return next;
+}

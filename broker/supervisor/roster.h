@@ -1,0 +1,28 @@
+/*
+ * The list of all processes: one row per role, what it is, what it may ask the
+ * supervisor for. A reviewer reads this first.
+ *
+ * Trust: in = CHECKED; out = CHECKED; called by = supervisor
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/confine/confine.h"
+
+enum bh_role { BH_ROLE_AUDIT, BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_OPENER, BH_ROLE_COUNT };
+
+struct bh_role_row {
+    const char *name; /* "fs" */
+    const struct bh_profile *profile;
+    bool per_channel;
+    bool keeps_running; /* started with the agent, and again whenever it ends; else on first use */
+    bool may_start_workers, may_start_openers, may_ask_segment; /* control messages it may send */
+    int worker;         /* enum bh_worker_id that it serves, or -1 */
+};
+
+extern const struct bh_role_row bh_roster[BH_ROLE_COUNT];
+
+/* The role that serves this worker number, or -1. */
+int bh_roster_worker(uint32_t worker);

@@ -1,0 +1,96 @@
+/*
+ * What a process may see and be, derived from the policy: privilege follows the rules.
+ *
+ * fs reads as its own user with DAC_READ_SEARCH over the folders of rules without a
+ * user; an opener is its user, over the folders of that user's rules; everyone else has
+ * what its profile says and nothing from the policy.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/supervisor/supervisor.h"
+#include "policy/paths.h"
+#include "protocol/base/mem.h"
+
+/* The user that the package made for this program, or our numeric block. /etc/passwd only: no name service here. */
+static void program_user(const struct bh_profile *profile, struct bh_identity *ret)
+{
+    _cleanup_fclose_ FILE *file = fopen("/etc/passwd", "re");
+    struct passwd *entry;
+
+    ret->uid = profile->uid;
+    ret->gid = profile->uid;
+    while (file && (entry = fgetpwent(file))) {
+        if (strcmp(entry->pw_name, profile->program))
+            continue;
+        ret->uid = entry->pw_uid;
+        ret->gid = entry->pw_gid;
+        return;
+    }
+}
+
+static int rule_user(const struct bh_policy *policy, uint32_t index, struct bh_sight *sight)
+{
+    const struct bh_policy_user *user = &policy->users[index];
+
+    if (!user->found)
+        return -ENOENT;
+    if (user->n_groups > BH_ARRAY_SIZE(sight->groups))
+        return -E2BIG;
+    for (uint32_t i = 0; i < user->n_groups; i++)
+        sight->groups[i] = policy->groups[user->first_group + i];
+    sight->identity = (struct bh_identity){
+        .uid = user->uid,
+        .gid = user->gid,
+        .n_groups = user->n_groups,
+        .groups = sight->groups,
+        .caps = user->uid == 0 ? 1ull << CAP_DAC_OVERRIDE : 0,
+    };
+    return 0;
+}
+
+/* A rule without paths means the whole tree; otherwise only its folders are there. */
+static void rule_view(const struct bh_supervisor *s, const struct bh_policy *policy, uint32_t user,
+                      struct bh_sight *sight)
+{
+    uint32_t n = bh_policy_paths(policy, user, sight->paths, BH_ARRAY_SIZE(sight->paths), sight->storage,
+                                 sizeof(sight->storage));
+
+    sight->view.n_paths = n;
+    sight->view.paths = sight->paths;
+    sight->view.kind = BH_VIEW_PATHS;
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(sight->paths[i].path, "/"))
+            continue;
+        sight->view.kind = BH_VIEW_ALL;
+        sight->view.cwd = s->cwd;
+    }
+}
+
+int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret)
+{
+    const struct bh_profile *profile = bh_roster[process->role].profile;
+    const struct bh_policy *policy = process->channel >= 0 ? &s->channels[process->channel].policy
+                                                           : &s->channels[0].policy;
+
+    *ret = (struct bh_sight){ .identity = { .caps = profile->caps },
+                              .view = { .kind = profile->view,
+                                        .n_paths = profile->n_paths,
+                                        .paths = profile->paths },
+                              .off = (uint32_t)policy->slice->settings[BH_SET_FENCES_OFF] };
+    if (process->role == BH_ROLE_OPENER) {
+        rule_view(s, policy, process->user, ret);
+        return rule_user(policy, process->user, ret);
+    }
+    program_user(profile, &ret->identity);
+    if (process->role == BH_ROLE_FS) {
+        rule_view(s, policy, BH_NO_USER, ret);
+        if (!bh_policy_needs_fs_reader(policy))
+            ret->identity.caps = 0;
+    }
+    return 0;
+}

@@ -1,0 +1,185 @@
+/*
+ * status.json: who runs, with which fences, and what each channel did. Written at the
+ * start, after a death, and on SIGUSR1 (which `bulkheadctl status` sends): a new file
+ * beside the old one, then a rename, so that a reader never sees half of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/audit/store.h"
+#include "broker/supervisor/supervisor.h"
+#include "protocol/base/log.h"
+#include "protocol/base/mem.h"
+
+/* What the process table and the policy hold are names and sentences; still, nothing is trusted to be clean. */
+static void string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\u%04x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+static void member(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, "\"%s\": ", name);
+    string(out, value);
+    fputs(", ", out);
+}
+
+static void fences(FILE *out, const char *name, uint32_t mask)
+{
+    const char *comma = "";
+
+    fprintf(out, "\"%s\": [", name);
+    for (uint32_t bit = 1; bit; bit <<= 1) {
+        const char *word = mask & bit ? bh_fence_name(bit) : NULL;
+
+        if (!word)
+            continue;
+        fprintf(out, "%s\"%s\"", comma, word);
+        comma = ", ";
+    }
+    fputc(']', out);
+}
+
+static uint32_t achieved(const struct bh_supervisor *s, const struct bh_process *process)
+{
+    return process->state ? process->state->fences : s->audit_state->fences;
+}
+
+static void process_row(FILE *out, const struct bh_supervisor *s, const struct bh_process *process)
+{
+    const struct bh_profile *profile = bh_roster[process->role].profile;
+    const struct bh_policy *policy = &s->channels[process->channel < 0 ? 0 : process->channel].policy;
+    uint32_t meant = bh_profile_fences(profile) & ~(uint32_t)policy->slice->settings[BH_SET_FENCES_OFF];
+
+    fputs("    {", out);
+    member(out, "name", profile->program);
+    member(out, "role", bh_roster[process->role].name);
+    member(out, "label", process->label);
+    member(out, "channel", process->channel < 0 ? "" : policy->slice->channel);
+    fprintf(out, "\"pid\": %d, \"restarts\": %u, ", (int)process->pid, process->restarts);
+    fences(out, "fences", achieved(s, process));
+    fputs(", ", out);
+    fences(out, "missing", meant & ~achieved(s, process));
+    fputc('}', out);
+}
+
+static void processes(FILE *out, const struct bh_supervisor *s)
+{
+    const char *comma = "";
+
+    fputs("  \"processes\": [", out);
+    for (unsigned i = 0; i < s->n_processes; i++) {
+        if (!s->processes[i].pid)
+            continue;
+        fprintf(out, "%s\n", comma);
+        process_row(out, s, &s->processes[i]);
+        comma = ",";
+    }
+    fputs("\n  ]\n", out);
+}
+
+/* Requests are counted by the front; refusals and failures by whoever decided. */
+static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
+{
+    const struct bh_channel_row *channel = &s->channels[index];
+    uint64_t requests = 0, denials = 0, failures = 0, handles = 0;
+
+    for (unsigned i = 0; i < s->n_processes; i++) {
+        const struct bh_process *process = &s->processes[i];
+
+        if (process->channel != index)
+            continue;
+        if (process->role == BH_ROLE_FRONT)
+            requests += process->state->requests;
+        denials += process->state->denials;
+        failures += process->role == BH_ROLE_FRONT ? process->state->failures : 0;
+        handles += process->state->open_handles;
+    }
+    fputs("    {", out);
+    member(out, "name", channel->policy.slice->channel);
+    member(out, "method", "unix-listen");
+    member(out, "path", channel->path);
+    fprintf(out, "\"requests\": %llu, \"denials\": %llu, \"failures\": %llu, \"handles\": %llu}",
+            (unsigned long long)requests, (unsigned long long)denials, (unsigned long long)failures,
+            (unsigned long long)handles);
+}
+
+static void channels(FILE *out, const struct bh_supervisor *s)
+{
+    fputs("  \"channels\": [", out);
+    for (unsigned i = 0; i < s->n_channels; i++) {
+        fputs(i ? ",\n" : "\n", out);
+        channel_row(out, s, (int)i);
+    }
+    fputs("\n  ],\n", out);
+}
+
+static void missing(FILE *out, const struct bh_supervisor *s)
+{
+    fputs("  \"missing\": [", out);
+    if (!s->privileged)
+        string(out, "started by an ordinary user: no users of its own, no capabilities, no private views; "
+                    "only what this user may do is served, and rules for other users are refused");
+    fputs("],\n", out);
+}
+
+static void digest(FILE *out, const struct bh_supervisor *s)
+{
+    fputs("\"digest\": \"", out);
+    for (size_t i = 0; i < sizeof(s->channels[0].policy.slice->digest); i++)
+        fprintf(out, "%02x", s->channels[0].policy.slice->digest[i]);
+    fputs("\"}", out);
+}
+
+static void document(FILE *out, const struct bh_supervisor *s)
+{
+    fprintf(out, "{\n  \"generation\": %llu, \"pid\": %d, ", (unsigned long long)s->generation, (int)getpid());
+    member(out, "version", BH_VERSION);
+    member(out, "level", BH_PROTOCOL_LEVEL);
+    member(out, "started", s->started);
+    fputs("\n  \"policy\": {", out);
+    member(out, "source", s->policy_source);
+    member(out, "state", s->policy_state);
+    member(out, "message", s->policy_message);
+    digest(out, s);
+    fputs(",\n", out);
+    missing(out, s);
+    fputs("  \"audit\": {", out);
+    member(out, "dir", bh_log_store_path(s->store));
+    fprintf(out, "\"segment\": %llu},\n", (unsigned long long)bh_log_store_segment(s->store));
+    channels(out, s);
+    processes(out, s);
+    fputs("}\n", out);
+}
+
+void bh_status_write(struct bh_supervisor *s)
+{
+    char path[600], next[608];
+    _cleanup_fclose_ FILE *out = NULL;
+    mode_t old = umask(0177);
+
+    s->generation++;
+    (void)snprintf(path, sizeof(path), "%s/status.json", s->home);
+    (void)snprintf(next, sizeof(next), "%s.new", path);
+    (void)unlink(next);
+    out = fopen(next, "wxe");
+    (void)umask(old);
+    if (out)
+        document(out, s);
+    if (!out || fflush(out) || ferror(out) || rename(next, path) < 0)
+        bh_log(BH_LOG_WARNING, "%s could not be written: %s", path, strerror(errno));
+}

@@ -1,0 +1,136 @@
+/*
+ * The supervisor's state: processes by role and channel, and what is kept for them
+ * across their deaths. It reads signals, exit statuses, root-owned configuration and
+ * eight-byte control messages; never a byte from the host, never a message body.
+ *
+ * Trust: in = CONFIG, PEER (control messages); out = CHECKED; called by = supervisor
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "broker/supervisor/budget.h"
+#include "broker/supervisor/options.h"
+#include "broker/supervisor/roster.h"
+#include "policy/blob.h"
+#include "protocol/wire/boot.h"
+#include "protocol/wire/control.h"
+#include "protocol/wire/record.h"
+
+#define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
+#define BH_PROCESSES_MAX (1 + BH_CHANNELS_MAX * (3 + BH_PEER_OPENER_MAX))
+
+/* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
+struct bh_process {
+    enum bh_role role;
+    int channel;     /* index, or -1 */
+    uint32_t user;   /* opener: index in the slice, else BH_NO_USER */
+    uint32_t source; /* number of its audit records */
+    char label[BH_PROCESS_LABEL_MAX];
+    pid_t pid;   /* 0: not running */
+    int control; /* our end; -1: not running */
+    int peer;    /* worker: the front's end, opener: the fs worker's end of its socket, while it runs; else -1 */
+    int state_fd;
+    struct bh_state *state; /* mapped; not of the audit process, whose page is broker/audit/state.h */
+    int records_in, records_out; /* its queue to the audit process; both ends are kept for good */
+    struct bh_budget budget;
+    uint32_t restarts;
+    bool wanted; /* keeps_running, and waiting for its budget */
+    bool dying;  /* killed, not yet reaped: its socket is not handed out any more */
+    bool asked;  /* its client asked for it while it was dying, and is answered when it is gone */
+};
+
+struct bh_channel_row {
+    const struct bh_bundle_row *row;
+    struct bh_policy policy;
+    int slice_fd; /* sealed memory with its slice */
+    int listener; /* -1: not open */
+    int client;   /* our copy of the connection that the front serves, or -1 */
+    uint32_t epoch;
+    char path[BH_SOCKET_PATH_MAX + 1];
+};
+
+struct bh_log_store;
+struct bh_audit_state;
+
+struct bh_supervisor {
+    struct bh_options options;
+    const struct bh_bundle *bundle;
+    char policy_source[256], policy_state[16], policy_message[512];
+    unsigned n_channels, n_processes;
+    struct bh_channel_row channels[BH_CHANNELS_MAX];
+    struct bh_process processes[BH_PROCESSES_MAX];
+    int program_fds[BH_ROLE_COUNT];
+    int dev_null;
+    char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
+    char cwd[512];
+    bool privileged; /* started by root */
+    bool stopping;
+    struct bh_log_store *store;
+    const struct bh_audit_state *audit_state; /* the audit process's page */
+    uint64_t generation; /* of status.json */
+    char started[32];    /* RFC 3339 */
+};
+
+/* --- policy.c: what governs ------------------------------------------------ */
+
+/* Loads the policy and opens every slice; never fails: falls back as bulkhead(8) says, loudly. */
+void bh_supervisor_load_policy(struct bh_supervisor *s);
+
+/* --- table.c: the process table --------------------------------------------- */
+
+/* Makes all rows, with their state pages and audit queues. 0 or -errno. */
+int bh_table_init(struct bh_supervisor *s);
+struct bh_process *bh_table_find(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t user);
+struct bh_process *bh_table_by_pid(struct bh_supervisor *s, pid_t pid);
+
+/* --- launch.c: from a row to a confined process ------------------------------ */
+
+/* Starts the process of a row. 0 or -errno; the failure is logged. */
+int bh_launch(struct bh_supervisor *s, struct bh_process *process);
+
+/* --- sight.c: what a process may see and be ---------------------------------- */
+
+struct bh_sight {
+    struct bh_identity identity;
+    struct bh_view view;
+    struct bh_view_path paths[64];
+    char storage[64 * 1024];
+    gid_t groups[64];
+    uint32_t off; /* fences not to try */
+};
+
+/* Derives view, user and capabilities of a process from its profile and its channel's slice. 0 or -errno. */
+int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret);
+
+/* --- channel.c: connections --------------------------------------------------- */
+
+/* Opens the listening sockets of all channels; ends the process with a sentence where one cannot be had. */
+void bh_channels_open(struct bh_supervisor *s);
+/* Takes the next client of a channel, if its front is free. */
+void bh_channel_accept(struct bh_supervisor *s, struct bh_channel_row *channel);
+/* The front has been started: gives it the connection that its predecessor left behind, if any. */
+void bh_channel_front_started(struct bh_supervisor *s, struct bh_process *front);
+/* The front has ended: `clean` if its client left and all is said. */
+void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *front, bool clean);
+
+/* --- requests.c: what children ask for ----------------------------------------- */
+
+/* Reads the control messages that wait on this process's socket. */
+void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
+/* Reaps every child that has ended and starts successors of those that keep running. */
+void bh_reap(struct bh_supervisor *s);
+/* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
+int bh_start_wanted(struct bh_supervisor *s);
+
+/* --- status.c, journal.c -------------------------------------------------------- */
+
+/* Writes status.json anew. */
+void bh_status_write(struct bh_supervisor *s);
+
+/* Records an event of the agent as source 0. */
+void bh_journal(struct bh_supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+uint64_t bh_now_ms(void); /* CLOCK_BOOTTIME */
