@@ -1,0 +1,14 @@
+"""Where the tests of confinement find what was built."""
+
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", ROOT / "build")).resolve()
+FILTERGEN = BUILD / "policy/confine/bh-filtergen"
+PROFILES = ["audit", "front", "fs", "info", "opener", "policyc"]
+
+
+def filtergen(*args):
+    return subprocess.run([FILTERGEN, *args], check=True, capture_output=True, text=True).stdout

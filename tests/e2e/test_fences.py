@@ -1,0 +1,162 @@
+"""What /proc shows of each running process, against what its row of the design says."""
+
+import os
+import pathlib
+
+import pytest
+
+from harness import proc_status
+
+pytestmark = pytest.mark.root
+
+POLICY = """policy 1
+use standard
+rule logs: allow @file-read {{
+    path beneath "{0}/logs"
+}}
+rule spool: allow @file-write {{
+    path beneath "{0}/spool"
+    user root
+}}
+"""
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 1, 2, 21
+CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE}
+
+
+@pytest.fixture
+def agent(start, folder):
+    """With every process that this build has: each one has worked once."""
+    (folder / "logs").mkdir(), (folder / "spool").mkdir()
+    (folder / "logs" / "f").write_bytes(b"x")
+    agent = start(POLICY.format(folder))
+    with agent.client() as client:
+        client.ok("guest-get-osinfo")
+        client.open(folder / "logs" / "f")
+        client.open(folder / "spool" / "f", "w")
+        yield agent
+
+
+def roles(agent):
+    return {row["role"]: row for row in agent.processes()}
+
+
+def test_all_roles_run(agent):
+    assert set(roles(agent)) == set(CAPS)
+
+
+def test_nothing_is_missing(agent):
+    """On a kernel with Landlock and the rest; MDWE came with 6.3."""
+    allowed = set() if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 3) else {"mdwe"}
+    if not landlock():
+        allowed.add("landlock")
+    for role, row in roles(agent).items():
+        assert set(row["missing"]) <= allowed, role
+
+
+def landlock():
+    """ABI version of the running kernel, 0 without."""
+    import ctypes
+    return max(0, ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1))
+
+
+@pytest.mark.parametrize("role", CAPS)
+def test_status(agent, role):
+    status = proc_status(roles(agent)[role]["pid"])
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == CAPS[role], name
+    assert status["Seccomp"].strip() == "2"
+    assert status["NoNewPrivs"].strip() == "1"
+    uids = set(status["Uid"].split())
+    assert len(uids) == 1 and len(set(status["Gid"].split())) == 1
+    assert (uids == {"0"}) == (role == "opener")
+    assert status["Groups"].split() == []
+    assert status["Threads"].strip() == "1"
+
+
+def test_every_process_has_a_uid_of_its_own(agent):
+    uids = [proc_status(row["pid"])["Uid"].split()[0] for row in agent.processes()]
+    assert len(set(uids)) == len(uids)
+
+
+def test_nobody_but_the_supervisor_holds_sys_admin(agent):
+    for pid in agent.pids():
+        held = any(int(proc_status(pid)[name], 16) >> CAP_SYS_ADMIN & 1 for name in ("CapPrm", "CapEff", "CapBnd"))
+        assert held == (pid == agent.process.pid)
+
+
+@pytest.mark.parametrize("role", ["front", "audit"])
+def test_empty_read_only_root(agent, role):
+    pid = roles(agent)[role]["pid"]
+    assert os.listdir(f"/proc/{pid}/root/") == []
+    mounts = mountinfo(pid)
+    assert list(mounts) == ["/"] and "ro" in mounts["/"]
+
+
+def mountinfo(pid):
+    """{mount point: per-mount options}"""
+    lines = pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return {line.split()[4]: set(line.split()[5].split(",")) for line in lines}
+
+
+def test_fs_sees_the_readable_folder_only(agent, folder):
+    pid = roles(agent)["fs"]["pid"]
+    root = f"/proc/{pid}/root"
+    assert os.listdir(root + str(folder)) == ["logs"]
+    assert not os.path.exists(root + "/etc") and not os.path.exists(root + "/proc/1")
+    options = mountinfo(pid)[str(folder / "logs")]
+    assert {"ro", "nosuid", "nodev", "noexec"} <= options
+
+
+def test_opener_sees_the_writable_folder_only(agent, folder):
+    pid = roles(agent)["opener"]["pid"]
+    root = f"/proc/{pid}/root"
+    assert os.listdir(root + str(folder)) == ["spool"]
+    assert not os.path.exists(root + "/etc")
+    options = mountinfo(pid)[str(folder / "spool")]
+    assert {"rw", "nosuid", "nodev", "noexec"} <= options
+
+
+def test_info_sees_system_facts_only_and_cannot_write_them(agent):
+    pid = roles(agent)["info"]["pid"]
+    root = f"/proc/{pid}/root"
+    assert os.path.exists(root + "/etc/os-release") or os.path.exists(root + "/usr/lib/os-release")
+    for path in ("/root", "/home", "/var/lib", "/bin/sh", "/dev/null"):
+        assert not os.path.exists(root + path), path
+    assert all("ro" in options and "nosuid" in options for options in mountinfo(pid).values())
+
+
+@pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False)])
+def test_network_namespace(agent, role, own):
+    pid = roles(agent)[role]["pid"]
+    assert (os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")) == own
+    assert os.readlink(f"/proc/{pid}/ns/ipc") != os.readlink("/proc/self/ns/ipc")
+    assert os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+
+
+def test_front_has_few_descriptors_and_none_of_a_file(agent):
+    pid = roles(agent)["front"]["pid"]
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        assert target.startswith(("socket:", "pipe:", "/memfd:", "/dev/null", "anon_inode:")) or fd == "2", target
+
+
+def test_limits(agent):
+    for row in agent.processes():
+        limits = pathlib.Path(f"/proc/{row['pid']}/limits").read_text()
+        assert "Max core file size        0 " in limits
+        if row["role"] == "front":
+            assert "Max file size             0 " in limits
+
+
+def test_workers_without_a_grant_do_not_run(start):
+    agent = start("standard")
+    with agent.client() as client:
+        client.error("guest-file-open", {"path": "/etc/hostname"})
+        client.ok("guest-get-host-name")
+        assert {row["role"] for row in agent.processes()} <= {"front", "info", "audit"}
+
+
+def test_environment_is_empty(agent):
+    for row in agent.processes():
+        names = pathlib.Path(f"/proc/{row['pid']}/environ").read_bytes().split(b"\0")
+        assert {name.split(b"=")[0] for name in names if name} <= {b"QGA_OS_RELEASE", b"TZ"}

@@ -1,0 +1,74 @@
+"""Started by an ordinary user: what needs no privilege is served, and what is missing is said."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from harness import BUILD, Agent, proc_status
+
+pytestmark = pytest.mark.root
+NOBODY = 65534
+AS_USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all",
+           "--inh-caps=-all"]
+
+
+@pytest.fixture
+def agent(folder):
+    """The build folder may not be readable by others, so the programs are copied."""
+    (folder / "bin").mkdir()
+    for path in BUILD.glob("bulkhead*"):
+        if path.is_file():
+            shutil.copy(path, folder / "bin")
+    (folder / "run").mkdir()
+    os.chown(folder / "run", NOBODY, NOBODY)
+    with Agent(folder / "run", "open", build=folder / "bin", prefix=AS_USER) as agent:
+        yield agent
+
+
+def test_serves_and_says_what_is_missing(agent):
+    with agent.client() as client:
+        client.ok("guest-ping")
+        client.ok("guest-get-osinfo")
+        client.ok("guest-info")
+    status = agent.status()
+    assert status["missing"] and "ordinary user" in status["missing"][0]
+    assert all("view" in row["missing"] and "seccomp" not in row["missing"] for row in status["processes"])
+
+
+def test_fences_that_need_no_privilege_are_on(agent):
+    with agent.client() as client:
+        client.ok("guest-get-osinfo")
+        for row in agent.processes():
+            status = proc_status(row["pid"])
+            assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1"
+            assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+
+
+def test_files_of_the_user(agent, folder):
+    (folder / "readable").write_bytes(b"abc")
+    (folder / "private").write_bytes(b"abc")
+    (folder / "private").chmod(0o600)
+    with agent.client() as client:
+        assert client.read(client.open(folder / "readable"))[0] == b"abc"
+        assert "error" in client.call("guest-file-open", {"path": str(folder / "private")})
+        assert "error" in client.call("guest-file-open", {"path": "/etc/shadow"})
+
+
+def test_other_users_may_not_connect(agent):
+    agent.socket.chmod(0o777)
+    code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(agent.socket)!r}); " \
+           "s.sendall(b'{\"execute\":\"guest-ping\"}'); print(s.recv(100))"
+    done = subprocess.run(["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", sys.executable, "-c", code],
+                          capture_output=True, text=True, timeout=20)
+    assert "return" not in done.stdout
+    with agent.client() as client:
+        client.ok("guest-ping")
+
+
+def test_root_is_not_needed_to_look(agent):
+    done = subprocess.run([*AS_USER, agent.build / "bulkheadctl", "status", "--state-dir", agent.folder],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and "bulkhead-front" in done.stdout, done.stderr

@@ -1,0 +1,250 @@
+"""A second, naive evaluator, and random policies for it.
+
+A policy here is a tree of dicts, written down from the rules of the language and without a look at the C code. render()
+makes policy text of it. Nothing is compiled, indexed or narrowed: each request goes through all rules.
+"""
+
+import json
+import re
+
+from batch import ROOT
+
+SCHEMA = json.loads((ROOT / "protocol" / "schema.json").read_text())
+COMMANDS = list(SCHEMA["commands"])
+CLASSES = {name: set(entry["classes"]) for name, entry in SCHEMA["commands"].items()}
+ALL_CLASSES = list(SCHEMA["classes"])
+FILE_CLASSES = {"@file-read", "@file-write"}
+OPEN = "guest-file-open"
+VERBS = {"read": 1, "write": 2, "create": 4, "truncate": 8, "append": 16}
+ALL_VERBS = 31
+FOPEN = [1, 2 | 4 | 8, 4 | 16, 1 | 2, 1 | 2 | 4 | 8, 1 | 4 | 16]
+AGREE = {"user": None, "max-size": "0", "create-mode": "0600", "types": "regular", "symlinks": "refuse"}
+MATTERS = {"max-size": VERBS["write"] | VERBS["append"], "create-mode": VERBS["create"]}
+ACCOUNTS = {"root", "www"}
+
+
+# ---- the naive evaluator
+
+def class_verbs(targets):
+    verbs = ALL_VERBS if OPEN in targets else 0
+    return verbs | (1 if "@file-read" in targets else 0) | (30 if "@file-write" in targets else 0)
+
+
+def rule_verbs(rule):
+    return sum(VERBS[verb] for verb in rule["verbs"]) if rule["verbs"] else class_verbs(rule["targets"])
+
+
+def has_block(rule):
+    return bool(rule["paths"] or rule["verbs"])
+
+
+def names(rule, command):
+    """Does the rule speak of the command, conditions aside?"""
+    targets = set(rule["targets"])
+    if rule["effect"] == "deny" and has_block(rule):
+        return command == OPEN
+    if command in targets:
+        return True
+    shared = command != OPEN and CLASSES[command] >= FILE_CLASSES
+    if rule["effect"] == "deny" and shared:
+        return targets >= FILE_CLASSES
+    return bool(CLASSES[command] & targets)
+
+
+def glob_regex(pattern):
+    return "".join("[^/]*" if c == "*" else "[^/]" if c == "?" else re.escape(c) for c in pattern)
+
+
+def path_matches(kind, pattern, path):
+    if kind == "is":
+        return path == pattern
+    if kind == "beneath":
+        return pattern == "/" or path == pattern or path.startswith(pattern + "/")
+    return re.fullmatch(glob_regex(pattern), path, re.S) is not None
+
+
+def is_clean(path):
+    return path == "/" or (path.startswith("/") and all(part not in ("", ".", "..") for part in path[1:].split("/")))
+
+
+def allow_matches(policy, rule, request):
+    if request["command"] != OPEN:
+        return True
+    verbs = request["verbs"]
+    if not verbs or verbs & ~(rule_verbs(rule) & ceiling_verbs(policy, request["channel"])):
+        return False
+    if rule["user"] and rule["user"] not in ACCOUNTS:
+        return False
+    if rule["paths"] and not (is_clean(request["path"]) and
+                              any(path_matches(*path, request["path"]) for path in rule["paths"])):
+        return False
+    if not request["found"]:
+        return True
+    return rule["user"] == request["user"] and (request["regular"] or rule["types"] == "any")
+
+
+def deny_matches(rule, request):
+    if request["command"] != OPEN:
+        return True
+    if request["verbs"] and not request["verbs"] & rule_verbs(rule):
+        return False
+    if not rule["paths"] or not is_clean(request["path"]):
+        return True
+    return any(path_matches(*path, request["path"]) for path in rule["paths"])
+
+
+def ceiling_verbs(policy, channel):
+    only = policy["channels"][channel]
+    return ALL_VERBS if only is None else class_verbs(only)
+
+
+def under_ceiling(policy, channel, command):
+    only = policy["channels"][channel]
+    if COMMANDS.index(command) >= policy["commands"]:
+        return False
+    return only is None or command in only or bool(CLASSES[command] & set(only))
+
+
+def holds_on(rule, channel):
+    return not rule["on"] or channel in rule["on"]
+
+
+def decide(policy, request):
+    """(verdict, names of the rules that may be given as the reason)."""
+    command, channel = request["command"], request["channel"]
+    if command not in CLASSES or not under_ceiling(policy, channel, command):
+        return "not-granted", {"-"}
+    rules = [rule for file in policy["files"] for rule in file if holds_on(rule, channel) and names(rule, command)]
+    allows = [rule for rule in rules if rule["effect"] == "allow"]
+    if command == OPEN:
+        allows = [rule for rule in allows if rule_verbs(rule) & ceiling_verbs(policy, channel)]
+    if not allows:
+        return "not-granted", {"-"}
+    allows = [rule for rule in allows if allow_matches(policy, rule, request)]
+    if not allows:
+        return "no-rule", {"-"}
+    denies = [rule for rule in rules if rule["effect"] == "deny" and deny_matches(rule, request)]
+    left = {rule["name"] for rule in allows if all(rule["name"] in deny["except"] for deny in denies)}
+    return ("allow", left) if left else ("denied", {rule["name"] for rule in denies})
+
+
+def disagreement(policy, request):
+    """Two allow rules that both match the opening of a path, whoever does it, and settle it differently."""
+    asked = {**request, "found": False}
+    matching = [rule for file in policy["files"] for rule in file
+                if rule["effect"] == "allow" and holds_on(rule, request["channel"]) and names(rule, OPEN) and
+                allow_matches(policy, {**rule, "user": None}, asked)]
+    for a in matching:
+        for b in matching:
+            for setting in AGREE:
+                if request["verbs"] & MATTERS.get(setting, ALL_VERBS) and a[setting] != b[setting]:
+                    return a["name"], b["name"], setting
+    return None
+
+
+# ---- text
+
+def render_rule(rule):
+    text = f"rule {rule['name']}: {rule['effect']} {', '.join(rule['targets'])}"
+    if rule["on"]:
+        text += f" on {', '.join(rule['on'])}"
+    if rule["except"]:
+        text += f" except {', '.join(rule['except'])}"
+    lines = [f"    path {kind} \"{path}\"" for kind, path in rule["paths"]]
+    if rule["verbs"]:
+        lines.append(f"    verbs {' '.join(rule['verbs'])}")
+    lines += [f"    {setting} {rule[setting]}" for setting, initial in AGREE.items() if rule[setting] != initial]
+    return text + (" {\n" + "\n".join(lines) + "\n}" if lines else "") + "\n"
+
+
+def render(policy):
+    """[(name, is a drop-in, text)]"""
+    head = f"policy 1\ncommands {policy['commands']}\ndrop-ins may allow {', '.join(ALL_CLASSES)}\n"
+    if list(policy["channels"]) != ["main"]:
+        for name, only in policy["channels"].items():
+            head += f"channel {name} virtio:port.{name}" + (f" only {', '.join(only)}" if only else "") + "\n"
+    texts = ["".join(render_rule(rule) for rule in file) for file in policy["files"]]
+    return [(f"file{i}", i > 0, (head if i == 0 else "policy 1\n") + text) for i, text in enumerate(texts)]
+
+
+# ---- chance
+
+PARTS = ["a", "b", "ab", "b.c"]
+GLOBS = PARTS + ["*", "a*", "?", "*b", "*.?"]
+
+
+def random_path(random, parts):
+    return "/" + "/".join(random.choice(parts) for _ in range(random.randint(0, 3)))
+
+
+def random_condition(random):
+    kind = random.choice(["is", "beneath", "beneath", "glob"])
+    return kind, random_path(random, GLOBS if kind == "glob" else PARTS)
+
+
+def random_targets(random, some_open):
+    if some_open:
+        return random.sample(sorted(FILE_CLASSES), random.randint(1, 2)) + random.sample([OPEN], random.randint(0, 1))
+    return random.sample(ALL_CLASSES, random.randint(0, 2)) + random.sample(COMMANDS, random.randint(1, 3))
+
+
+def random_settings(random):
+    return {"user": random.choice(["root", "www", "www", "ghost"]), "max-size": random.choice(["0", "0", "4096"]),
+            "create-mode": random.choice(["0600", "0640"]), "types": random.choice(["regular", "any"]),
+            "symlinks": random.choice(["refuse", "trusted", "follow"])}
+
+
+def random_rule(random, policy, number, settings):
+    """A rule that is valid by itself."""
+    rule = {"name": f"r{number}", "effect": random.choice(["allow", "allow", "deny"]), "except": [], "paths": [], "verbs": [],
+            "on": [], **AGREE}
+    files = random.random() < 0.6
+    rule["targets"] = random_targets(random, files)
+    if len(policy["channels"]) > 1 and (rule["effect"] == "allow" or random.random() < 0.5):
+        rule["on"] = random.sample(sorted(policy["channels"]), random.randint(1, len(policy["channels"])))
+    if rule["effect"] == "deny" and random.random() < 0.4:
+        rule["except"] = [f"r{random.randint(0, 12)}" for _ in range(random.randint(1, 3))]
+    if files and random.random() < 0.8:
+        rule["paths"] = [random_condition(random) for _ in range(random.randint(1, 3))]
+    if files and random.random() < 0.4:
+        rule["verbs"] = random.sample(sorted(VERBS), random.randint(1, 5))
+    if rule["effect"] == "deny":
+        return rule
+    if not files and (OPEN in rule["targets"] or "@file-write" in rule["targets"]):
+        rule["targets"] = ["@file-read", "@info"]
+    if OPEN in rule["targets"] and not rule["verbs"]:
+        rule["verbs"] = ["read"]
+    if files:
+        rule.update({name: value for name, value in settings.items() if rule_verbs(rule) & MATTERS.get(name, ALL_VERBS)})
+    return rule
+
+
+def random_policy(random):
+    names = random.choice([["main"], ["one"], ["one", "two"], ["one", "two", "three"]])
+    policy = {"commands": random.choice([len(COMMANDS)] * 3 + [random.randint(0, len(COMMANDS))]), "channels": {}}
+    for name in names:
+        only = name != "main" and random.random() < 0.3
+        policy["channels"][name] = random.sample(ALL_CLASSES, random.randint(1, 6)) + ["guest-ping"] if only else None
+    settings, same = random_settings(random), random.random() < 0.8
+    rules = [random_rule(random, policy, n, settings if same else random_settings(random))
+             for n in range(random.randint(0, 12))]
+    denies = {rule["name"] for rule in rules if rule["effect"] == "deny"}
+    for rule in rules:
+        rule["except"] = [name for name in rule["except"] if name not in denies]
+    cut = random.randint(0, len(rules))
+    policy["files"] = random.choice([[rules], [rules[:cut], rules[cut:]]])
+    return policy
+
+
+def random_request(random, policy):
+    request = {"channel": random.choice(sorted(policy["channels"])), "command": OPEN}
+    if random.random() < 0.3:
+        request["command"] = random.choice(COMMANDS + ["guest-unknown"])
+        if request["command"] != OPEN:
+            return request
+    path = random_path(random, PARTS + ["c"])
+    if random.random() < 0.1:
+        path = random.choice([path + "/", path + "/..", "." + path, path[1:], "/." + path, path + "//a"])
+    request.update(path=path, verbs=random.choice(FOPEN + [random.randint(0, ALL_VERBS)]), found=random.random() < 0.5,
+                   regular=random.random() < 0.7, user=random.choice([None, "www", "root"]))
+    return request

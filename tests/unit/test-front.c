@@ -1,0 +1,1263 @@
+/*
+ * broker/front as a whole, over socket pairs: the test is client, supervisor and worker.
+ * Wordings are compared where clients compare them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "protocol/base/fd.h"
+#include "protocol/base/mem.h"
+#include "protocol/codes.h"
+#include "protocol/commands.h"
+#include "protocol/types.h"
+#include "protocol/wire/codec.h"
+#include "protocol/wire/control.h"
+#include "tests/unit/front-fixture.h"
+
+#define HEARD_MAX (4u * 1024u * 1024u)
+
+static struct fixture *f;
+static char *heard; /* what the client has read, NUL-terminated */
+static size_t n_heard;
+static uint8_t payload[BH_FRAME_PAYLOAD_MAX];
+
+static int setup(void **state)
+{
+    (void)state;
+    f = calloc(1, sizeof(*f));
+    heard = malloc(HEARD_MAX + 1);
+    if (!f || !heard)
+        return -1;
+    fixture_init(f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_deinit(f);
+    free(f);
+    free(heard);
+    return 0;
+}
+
+/* --- the client ------------------------------------------------------------- */
+
+static void say(const char *text)
+{
+    fixture_say(f, text, strlen(text));
+}
+
+static void say_fill(char c, size_t n)
+{
+    char block[4096];
+
+    memset(block, c, sizeof(block));
+    for (; n > sizeof(block); n -= sizeof(block))
+        fixture_say(f, block, sizeof(block));
+    fixture_say(f, block, n);
+}
+
+/* Reads until nothing comes any more, stepping the front meanwhile. */
+static const char *hear(void)
+{
+    ssize_t n;
+
+    n_heard = 0;
+    do {
+        fixture_settle(f);
+        n = read(f->client, heard + n_heard, HEARD_MAX - n_heard);
+        if (n > 0)
+            n_heard += (size_t)n;
+    } while (n > 0);
+    heard[n_heard] = '\0';
+    return heard;
+}
+
+static void assert_says(const char *request, const char *reply)
+{
+    say(request);
+    assert_string_equal(hear(), reply);
+}
+
+static unsigned count_lines(void)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < n_heard; i++)
+        n += heard[i] == '\n';
+    return n;
+}
+
+/* --- the worker ------------------------------------------------------------- */
+
+/* The next frame that the front has sent; its payload stands in `payload`. */
+static struct bh_frame worker_gets(unsigned type)
+{
+    struct bh_frame frame;
+
+    assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
+    assert_int_equal(frame.type, type);
+    return frame;
+}
+
+static void assert_worker_gets_nothing(void)
+{
+    struct bh_frame frame;
+
+    assert_int_equal(bh_frame_recv(f->worker, &frame, payload), -EAGAIN);
+}
+
+static void worker_sends(const struct bh_frame *call, unsigned type, unsigned flags, const void *data,
+                         size_t len)
+{
+    struct bh_frame frame = {
+        .type = (uint16_t)type, .command = call->command, .flags = flags, .id = call->id
+    };
+
+    assert_int_equal(bh_frame_send(f->worker, &frame, data, len), 0);
+    fixture_settle(f);
+}
+
+static void worker_returns(const struct bh_frame *call, const void *ret)
+{
+    struct bh_arena arena;
+    struct bh_bytes bytes;
+
+    bh_arena_init(&arena, 1 << 20);
+    assert_int_equal(bh_encode(bh_commands[call->command].ret, ret, 1 << 20, &arena, &bytes), 0);
+    worker_sends(call, BH_FRAME_REPLY, 0, bytes.ptr, bytes.len);
+    bh_arena_deinit(&arena);
+}
+
+static void worker_fails(const struct bh_frame *call, uint16_t code, uint64_t record, const char *text)
+{
+    struct bh_error error = { .code = code, .record = record };
+
+    (void)snprintf(error.text, sizeof(error.text), "%s", text);
+    assert_int_equal(bh_error_send(f->worker, call, &error), 0);
+    fixture_settle(f);
+}
+
+/* Sends a request whose worker is not there yet, gives it, and takes the call. */
+static struct bh_frame call_comes(const char *request, int worker)
+{
+    say(request);
+    assert_int_equal(fixture_give_worker(f), worker);
+    return worker_gets(BH_FRAME_CALL);
+}
+
+#define SEEK "{\"execute\":\"guest-file-seek\",\"arguments\":{\"handle\":1,\"offset\":2,\"whence\":\"set\"}}"
+#define READ "{\"execute\":\"guest-file-read\",\"arguments\":{\"handle\":1}, \"id\": 5}"
+#define PING "{\"execute\":\"guest-ping\"}"
+#define PONG "{\"return\": {}}\n"
+
+static void worker_ends(void)
+{
+    (void)close(f->worker);
+    f->worker = -1;
+    fixture_settle(f);
+}
+
+static int control_op(uint32_t *ret_arg)
+{
+    struct bh_control message;
+    int fd;
+
+    if (bh_control_recv(f->supervisor, &message, &fd) != 1)
+        return 0;
+    *ret_arg = message.arg;
+    return message.op;
+}
+
+static void assert_killed(uint32_t worker)
+{
+    uint32_t arg = 0;
+
+    assert_int_equal(control_op(&arg), BH_CONTROL_KILL);
+    assert_int_equal(arg, worker);
+}
+
+/* --- local commands --------------------------------------------------------- */
+
+static void test_ping_sync_and_id(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_says(PING, PONG);
+    assert_says("{'execute':'guest-sync','arguments':{'id':-9223372036854775808}}\n",
+                "{\"return\": -9223372036854775808}\n");
+    assert_says("{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":9223372036854775807}}",
+                "\xff{\"return\": 9223372036854775807}\n");
+    assert_says("{\"execute\":\"guest-ping\",\"arguments\":{},\"id\":{\"a\":[null,1.5]}}",
+                "{\"return\": {}, \"id\": {\"a\":[null,1.5]}}\n");
+    assert_int_equal(f->page.requests, 4);
+    assert_int_equal(f->page.counted[BH_CMD_GUEST_PING], 2);
+}
+
+static void test_sync_delimited_fails_without_sentinel(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_says("{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":1.0}}",
+                "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                "\"Invalid parameter type for 'id', expected: integer\"}}\n");
+    assert_says(PING, PONG);
+}
+
+static void test_info(void **state)
+{
+    unsigned served = 0, entries = 0;
+    const char *p;
+
+    (void)state;
+    fixture_deny(f, BH_CMD_GUEST_FILE_OPEN);
+    fixture_start(f);
+    say("{\"execute\":\"guest-info\"}");
+    p = hear();
+    assert_int_equal(strncmp(p, "{\"return\": {\"version\": \"" BH_PROTOCOL_LEVEL "\", ", 24), 0);
+    assert_non_null(
+        strstr(p, "{\"enabled\": false, \"name\": \"guest-file-open\", \"success-response\": true}"));
+    assert_non_null(strstr(p, "{\"enabled\": true, \"name\": \"guest-ping\", \"success-response\": true}"));
+    for (; (p = strstr(p, "{\"enabled\": ")); p++)
+        entries++;
+    for (unsigned i = 0; i < BH_CMD_COUNT; i++)
+        served += bh_commands[i].served;
+    assert_int_equal(entries, served);
+}
+
+static void test_envelope_errors(void **state)
+{
+    static const char *const cases[][2] = {
+        { "[]", "QMP input must be a JSON object" },
+        { "{\"execute\":\"guest-ping\",\"exec-oob\":1}", "QMP input member 'exec-oob' is unexpected" },
+        { "{\"exec-oob\":\"guest-ping\"}", "QMP input member 'exec-oob' is unexpected" },
+        { "{}", "QMP input lacks member 'execute'" },
+        { "{\"execute\":1}", "QMP input member 'execute' must be a string" },
+        { "{\"execute\":\"guest-ping\",\"arguments\":null}",
+          "QMP input member 'arguments' must be an object" },
+        { "{\"execute\":\"guest-ping\",\"arguments\":[]}", "QMP input member 'arguments' must be an object" },
+        { "{\"execute\":\"guest-ping\",\"execute\":\"guest-ping\"}",
+          "a member of the request stands in it twice" },
+        { "{\"execute\":\"guest-ping\",\"arguments\":{\"foo\":1}}", "Parameter 'foo' is unexpected" },
+        { "{\"execute\":\"guest-sync\"}", "Parameter 'id' is missing" },
+    };
+    char expected[512];
+
+    (void)state;
+    fixture_start(f);
+    for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+        (void)snprintf(expected, sizeof(expected),
+                       "{\"error\": {\"class\": \"GenericError\", \"desc\": \"%s\"}}\n", cases[i][1]);
+        assert_says(cases[i][0], expected);
+    }
+    assert_int_equal(f->page.failures, BH_ARRAY_SIZE(cases));
+}
+
+static void test_unknown_before_disabled_before_arguments(void **state)
+{
+    const char *desc;
+
+    (void)state;
+    fixture_deny(f, BH_CMD_GUEST_SYNC);
+    fixture_start(f);
+    assert_says("{\"execute\":\"guest-frob\",\"arguments\":{\"foo\":1},\"id\":\"x\"}",
+                "{\"id\": \"x\", \"error\": {\"class\": \"CommandNotFound\", \"desc\": "
+                "\"The command guest-frob has not been found\"}}\n");
+    say("{\"execute\":\"guest-sync\",\"arguments\":{\"foo\":1}}");
+    desc = hear();
+    assert_non_null(
+        strstr(desc, "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Command guest-sync has been "
+                     "disabled: the command is not allowed (BH1201, record "));
+    assert_int_equal(f->page.denials, 1);
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+}
+
+static void test_commands_that_this_build_lacks_are_unknown(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_false(bh_commands[BH_CMD_GUEST_EXEC].served);
+    assert_says("{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"/x\",\"input-data\":\"AAAA\"}}",
+                "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command guest-exec has not "
+                "been found\"}}\n");
+    assert_int_equal(fixture_give_worker(f), -1);
+}
+
+static void test_pipelined_requests_are_answered_in_order(void **state)
+{
+    char expected[4096] = "", line[64];
+    _cleanup_free_ char *all = calloc(100, 64);
+
+    (void)state;
+    fixture_start(f);
+    for (int i = 0; i < 100; i++) {
+        (void)sprintf(all + strlen(all), "{\"execute\":\"guest-sync\",\"arguments\":{\"id\":%d}}", i);
+        (void)snprintf(line, sizeof(line), "{\"return\": %d}\n", i);
+        (void)strcat(expected, line);
+    }
+    assert_says(all, expected);
+}
+
+/* --- broken text and 0xFF ---------------------------------------------------- */
+
+static void test_broken_text_gives_one_error(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say("{\"execute\": nonsense} }}}}]]] ,,,\n" PING);
+    (void)hear();
+    assert_int_equal(count_lines(), 2);
+    assert_non_null(strstr(heard, "JSON parse error"));
+    assert_string_equal(strchr(heard, '\n') + 1, PONG);
+}
+
+static void test_reset(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_says("\xff\xff\xff", "");
+    assert_says("{\"execute\": \"guest-pi\xff\xff" PING,
+                "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                "\"JSON parse error, stray 0xFF: the request before it was dropped\"}}\n" PONG);
+    say("{\"execute\": frob \xff" PING);
+    (void)hear();
+    assert_int_equal(count_lines(), 2);
+    say_fill('\xff', 1000000);
+    assert_says(PING, PONG);
+}
+
+static void test_floods_cost_one_error_each(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say("\"");
+    say_fill('x', 8 * 1024 * 1024);
+    (void)hear();
+    assert_int_equal(count_lines(), 1);
+    assert_true(n_heard < 1024);
+    assert_says("\n" PING, PONG);
+    say_fill('[', 1000000);
+    (void)hear();
+    assert_int_equal(count_lines(), 1);
+    assert_says("\xff" PING, PONG);
+    assert_true(f->front.client.out.cap <= 256 * 1024);
+}
+
+static void test_malformed_input_is_claimed_once_a_second(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    for (int i = 0; i < 50; i++)
+        say("]\n");
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
+    assert_int_equal(f->front.claims, 49);
+    assert_in_range(bh_claim_due(&f->front), 1, BH_CLAIM_MS);
+}
+
+/* --- calls ------------------------------------------------------------------ */
+
+static void test_call_and_reply(void **state)
+{
+    struct bh_guest_file_seek_args args;
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_arena arena;
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    assert_int_equal(call.command, BH_CMD_GUEST_FILE_SEEK);
+    assert_int_equal(call.id >> 32, FIXTURE_EPOCH);
+    bh_arena_init(&arena, 4096);
+    assert_int_equal(bh_decode(bh_commands[call.command].args, payload, call.length, &arena, &args), 0);
+    bh_arena_deinit(&arena);
+    assert_true(args.handle == 1 && args.offset == 2);
+    assert_int_equal(f->page.owed, 1);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+    assert_int_equal(f->page.owed, 0);
+    say(SEEK); /* the worker is there now */
+    call = worker_gets(BH_FRAME_CALL);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+}
+
+static void test_errors_of_a_worker(void **state)
+{
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_fails(&call, BH_E_NO_RULE, 48123, "denied by policy");
+    assert_string_equal(hear(), "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                                "\"denied by policy (BH1202, record 48123)\"}}\n");
+    say(SEEK);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_fails(&call, BH_E_KERNEL, 7, "seek: Illegal seek");
+    assert_string_equal(hear(), "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                                "\"seek: Illegal seek (allowed by policy; BH1301, record 7)\"}}\n");
+    say(SEEK);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_fails(&call, BH_E_BAD_HANDLE, 9, "handle '1' has not been found");
+    assert_string_equal(hear(), "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                                "\"handle '1' has not been found\"}}\n");
+}
+
+static void test_requests_behind_a_call_wait(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(PING SEEK PING, BH_WORKER_FS);
+    assert_string_equal(hear(), PONG);
+    assert_int_equal(f->page.behind, strlen(PING));
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n" PONG);
+    assert_int_equal(f->page.behind, 0);
+}
+
+static void test_read_ahead_is_bounded(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    say_fill(' ', 4 * 1024 * 1024);
+    assert_int_equal(bh_transport_held(&f->front.client), BH_READ_AHEAD_MAX);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+    assert_int_equal(bh_transport_held(&f->front.client), 0);
+}
+
+static void test_reset_drops_the_running_reply(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call, next;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    assert_says(PING PING "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":3}}",
+                "\xff{\"return\": 3}\n");
+    say(SEEK);
+    next = worker_gets(BH_FRAME_CALL);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "");
+    ret.position = 77;
+    worker_returns(&next, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 77, \"eof\": false}}\n");
+    assert_int_equal(fixture_give_worker(f), -1);
+}
+
+static void test_replies_in_several_frames(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_arena arena;
+    struct bh_bytes bytes;
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    bh_arena_init(&arena, 4096);
+    assert_int_equal(bh_encode(bh_commands[call.command].ret, &ret, 4096, &arena, &bytes), 0);
+    worker_sends(&call, BH_FRAME_REPLY, BH_FRAME_MORE, bytes.ptr, 3);
+    worker_sends(&call, BH_FRAME_REPLY, BH_FRAME_MORE, bytes.ptr + 3, 3);
+    worker_sends(&call, BH_FRAME_REPLY, 0, bytes.ptr + 6, bytes.len - 6);
+    bh_arena_deinit(&arena);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+}
+
+/* --- workers that fail --------------------------------------------------------- */
+
+static void test_worker_dies(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    (void)call_comes(SEEK, BH_WORKER_FS);
+    worker_ends();
+    assert_non_null(
+        strstr(hear(), "the fs worker ended while it served this request; nothing was retried (BH1401"));
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+}
+
+static void test_idle_worker_dies_unnoticed_by_the_client(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    (void)hear();
+    worker_ends();
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+}
+
+/* A socket that was dead when it came is asked for again, but not for ever. */
+static void test_stale_sockets(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say(SEEK);
+    for (int i = 0; i < 3; i++) {
+        struct bh_control message;
+        int fd, pair[2];
+
+        assert_string_equal(hear(), "");
+        assert_int_equal(bh_control_recv(f->supervisor, &message, &fd), 1);
+        assert_int_equal(message.op, BH_CONTROL_START);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+        (void)close(pair[0]);
+        assert_int_equal(bh_control_send(f->supervisor, BH_CONTROL_PEER, message.arg, pair[1]), 0);
+        (void)close(pair[1]);
+    }
+    assert_non_null(strstr(hear(), "(BH1401"));
+}
+
+static void test_worker_refused(void **state)
+{
+    uint32_t arg = 0;
+
+    (void)state;
+    fixture_start(f);
+    say(SEEK);
+    assert_int_equal(control_op(&arg), BH_CONTROL_START);
+    assert_int_equal(bh_control_send(f->supervisor, BH_CONTROL_REFUSED, arg, -1), 0);
+    assert_non_null(strstr(hear(), "the fs worker cannot be started (BH1403"));
+    assert_says(PING, PONG);
+}
+
+static void test_worker_is_not_started_in_time(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    say(SEEK);
+    assert_in_range(bh_route_due(&f->front), 1, BH_START_MS);
+    f->front.progress_ms -= BH_START_MS;
+    assert_non_null(strstr(hear(), "the fs worker could not be started in time (BH1403"));
+    say(SEEK); /* it comes late, for the next request */
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+    assert_int_equal(fixture_give_worker(f), -1);
+}
+
+static void test_deadline(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    (void)call_comes(SEEK, BH_WORKER_FS);
+    assert_in_range(bh_route_due(&f->front), 1, bh_commands[BH_CMD_GUEST_FILE_SEEK].deadline_ms);
+    f->front.progress_ms -= bh_commands[BH_CMD_GUEST_FILE_SEEK].deadline_ms - 1000;
+    assert_string_equal(hear(), "");
+    f->front.progress_ms -= 1000;
+    assert_non_null(strstr(hear(), "made no progress within the command's deadline and was ended (BH1402"));
+    assert_killed(BH_WORKER_FS);
+}
+
+static void check_foul(const char *request, unsigned type, unsigned flags, int command, int64_t id_off,
+                       size_t len)
+{
+    struct bh_frame call;
+
+    memset(payload, 0xee, sizeof(payload));
+    call = call_comes(request, BH_WORKER_FS);
+    memset(payload, 0xee, sizeof(payload));
+    call.id = (uint64_t)((int64_t)call.id + id_off);
+    call.command = command < 0 ? call.command : (uint16_t)command;
+    worker_sends(&call, type, flags, payload, len);
+    assert_non_null(strstr(hear(), "the fs worker sent what is no answer and was ended (BH1401"));
+    assert_int_equal(count_lines(), 1);
+    assert_killed(BH_WORKER_FS);
+    assert_says(PING, PONG);
+}
+
+static void test_hostile_worker(void **state)
+{
+    struct bh_frame frame = { .type = BH_FRAME_DATA, .id = 1 };
+
+    (void)state;
+    fixture_start(f);
+    check_foul(SEEK, BH_FRAME_REPLY, 0, -1, 0, 3);              /* does not decode */
+    check_foul(SEEK, BH_FRAME_REPLY, BH_FRAME_MORE, -1, 0, 0);  /* goes on for ever */
+    check_foul(SEEK, BH_FRAME_REPLY, BH_FRAME_MORE, -1, 0, 65); /* over reply_max */
+    check_foul(SEEK, BH_FRAME_ERROR, 0, -1, 0, 40);             /* no such code */
+    check_foul(SEEK, BH_FRAME_ERROR, BH_FRAME_MORE, -1, 0, 40);
+    check_foul(SEEK, BH_FRAME_DATA, BH_FRAME_MORE, -1, 0, 10); /* it streams nothing */
+    check_foul(READ, BH_FRAME_DATA, BH_FRAME_MORE, -1, 0, 0);
+    check_foul(SEEK, BH_FRAME_CALL, 0, -1, 0, 0); /* not its to send */
+    check_foul(SEEK, BH_FRAME_REPLY, 0, BH_CMD_GUEST_FILE_READ, 0, 0);
+    check_foul(SEEK, BH_FRAME_REPLY, 0, -1, 1, 0); /* an id to come */
+    (void)call_comes(SEEK, BH_WORKER_FS);
+    assert_true(write(f->worker, &frame, sizeof(frame)) > 0); /* another build's */
+    assert_non_null(strstr(hear(), "was ended (BH1401"));
+}
+
+static void test_frames_of_another_epoch_are_dropped(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call, old;
+
+    (void)state;
+    fixture_start(f);
+    old = call = call_comes(SEEK, BH_WORKER_FS);
+    old.id -= 1ull << 32;
+    worker_fails(&old, BH_E_KERNEL, 0, "of old");
+    assert_string_equal(hear(), "");
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+}
+
+/* An idle worker has nothing to say. */
+static void test_unasked_frame(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n");
+    assert_killed(BH_WORKER_FS);
+}
+
+/* --- bulk out ----------------------------------------------------------------- */
+
+static void test_streamed_read(void **state)
+{
+    struct bh_guest_file_read ret = { .count = 10, .eof = true };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "01234", 5);
+    assert_string_equal(hear(), "{\"return\": {\"buf-b64\": \"MDEy");
+    assert_int_equal(f->page.line_open, 1);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "56789", 5);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "MzQ1Njc4OQ==\", \"count\": 10, \"eof\": true}, \"id\": 5}\n");
+    assert_int_equal(f->page.line_open, 0);
+}
+
+static void test_empty_read(void **state)
+{
+    struct bh_guest_file_read ret = { .count = 0, .eof = true };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(),
+                        "{\"return\": {\"buf-b64\": \"\", \"count\": 0, \"eof\": true}, \"id\": 5}\n");
+}
+
+static void check_short(const char *expected)
+{
+    assert_string_equal(hear(), expected);
+    assert_says(PING, PONG);
+}
+
+static void test_stream_that_breaks_is_a_short_count(void **state)
+{
+    static const char expected[] =
+        "{\"return\": {\"buf-b64\": \"MDEyMzQ=\", \"count\": 5, \"eof\": false}, \"id\": 5}\n";
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "01234", 5);
+    worker_ends();
+    check_short(expected);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "01234", 5);
+    worker_fails(&call, BH_E_KERNEL, 1, "read: I/O error");
+    check_short(expected);
+    say(READ);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "01234", 5);
+    f->front.progress_ms -= bh_commands[BH_CMD_GUEST_FILE_READ].deadline_ms;
+    check_short(expected);
+    assert_killed(BH_WORKER_FS);
+}
+
+static void test_reset_ends_a_half_sent_line(void **state)
+{
+    struct bh_guest_file_read ret = { .count = 5 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "012", 3);
+    assert_string_equal(hear(), "{\"return\": {\"buf-b64\": \"MDEy");
+    assert_says("\xff" PING, "\n" PONG);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "34", 2);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "");
+    assert_says(PING, PONG);
+}
+
+/* The client does not read: the worker is left alone, and its deadline does not run. */
+static void test_stream_waits_for_the_client(void **state)
+{
+    struct bh_frame call, frame;
+    unsigned sent = 0;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    frame = (struct bh_frame){
+        .type = BH_FRAME_DATA, .flags = BH_FRAME_MORE, .command = call.command, .id = call.id
+    };
+    while (sent < 64 && bh_frame_send(f->worker, &frame, payload, sizeof(payload)) == 0) {
+        fixture_settle(f);
+        sent++;
+    }
+    assert_in_range(sent, 2, 40);
+    assert_true(bh_transport_pending(&f->front.client) > BH_STREAM_HIGH);
+    assert_true(bh_transport_pending(&f->front.client) <=
+                BH_STREAM_HIGH + BH_BASE64_ENCODED_MAX(sizeof(payload)));
+    assert_int_equal(bh_route_due(&f->front), -1);
+    f->front.progress_ms -= bh_commands[BH_CMD_GUEST_FILE_READ].deadline_ms;
+    fixture_settle(f);
+    assert_int_equal(f->front.state, BH_STREAMING);
+    (void)hear();
+    assert_true(n_heard > (size_t)sent * sizeof(payload) / 3 * 4);
+}
+
+static void test_replies_wait_for_the_client(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    for (int i = 0; i < 3000; i++)
+        say("{\"execute\":\"guest-info\"}");
+    assert_int_equal(f->front.state, BH_FLUSHING);
+    assert_true(bh_transport_pending(&f->front.client) < BH_OUT_HIGH + 16384);
+    (void)hear();
+    assert_int_equal(f->front.state, BH_READING);
+}
+
+static void test_reset_drops_replies_that_nobody_takes(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    for (int i = 0; i < 3000 && f->front.state != BH_FLUSHING; i++)
+        say("{\"execute\":\"guest-info\"}");
+    assert_int_equal(f->front.state, BH_FLUSHING);
+    say("\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":4}}");
+    (void)hear();
+    assert_non_null(strstr(heard, "\n\xff{\"return\": 4}\n"));
+    assert_int_equal(f->front.state, BH_READING);
+}
+
+/* --- bulk in ------------------------------------------------------------------ */
+
+#define WRITE_HEAD "{\"execute\":\"guest-file-write\",\"arguments\":{\"handle\":1,\"buf-b64\":\""
+
+static void test_small_write(void **state)
+{
+    struct bh_guest_file_write ret = { .count = 5 };
+    struct bh_frame stage, call;
+
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD "MDEy\\nMzQ=\"}}");
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    stage = worker_gets(BH_FRAME_STAGE);
+    assert_int_equal(stage.flags, BH_FRAME_MORE);
+    assert_int_equal(stage.length, 5);
+    assert_memory_equal(payload, "01234", 5);
+    call = worker_gets(BH_FRAME_CALL);
+    assert_true(call.id == stage.id && call.command == BH_CMD_GUEST_FILE_WRITE);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"count\": 5, \"eof\": false}}\n");
+}
+
+static void test_empty_write_stages_nothing(void **state)
+{
+    struct bh_guest_file_write ret = { .count = 0 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(WRITE_HEAD "\"}}", BH_WORKER_FS);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"count\": 0, \"eof\": false}}\n");
+}
+
+/* Base64 of zeros, so many that neither sockets nor buffers hold them; the worker takes one frame at a time.
+ */
+static void test_large_write_is_never_held(void **state)
+{
+    struct bh_guest_file_write ret = { .count = 6 * 1024 * 1024 };
+    size_t left = 8 * 1024 * 1024, staged = 0;
+    struct bh_frame frame = { .type = BH_FRAME_STAGE };
+    char block[4096];
+    bool ended = false;
+
+    (void)state;
+    fixture_start(f);
+    memset(block, 'A', sizeof(block));
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    while (frame.type == BH_FRAME_STAGE) {
+        ssize_t n = left ? write(f->client, block, left < sizeof(block) ? left : sizeof(block)) : 0;
+        int r;
+
+        left -= n > 0 ? (size_t)n : 0;
+        if (left == 0 && !ended)
+            ended = write(f->client, "\"}}", 3) == 3;
+        (void)bh_front_step(&f->front, 0);
+        assert_true(f->front.lift.len - f->front.lift.at <= sizeof(f->front.lift.bytes));
+        r = n < 0 || ended ? bh_frame_recv(f->worker, &frame, payload) : -EAGAIN;
+        if (r > 0 && frame.type == BH_FRAME_STAGE)
+            staged += frame.length;
+        if (r > 0 && frame.type == BH_FRAME_STAGE && staged < 6 * 1024 * 1024)
+            assert_int_equal(frame.length, BH_FRAME_PAYLOAD_MAX);
+    }
+    assert_int_equal(frame.type, BH_FRAME_CALL);
+    assert_int_equal(staged, 6 * 1024 * 1024);
+    worker_returns(&frame, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"count\": 6291456, \"eof\": false}}\n");
+}
+
+#define NOT_BASE64                                                                                           \
+    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Base64 data contains invalid characters\"}}\n"
+
+static void test_bad_base64(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_says(WRITE_HEAD "AA*A\"}}", NOT_BASE64);
+    assert_says(WRITE_HEAD "AAA\"}}", NOT_BASE64);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS); /* it was asked for when the argument began */
+    assert_worker_gets_nothing();
+    say(WRITE_HEAD);
+    say_fill('A', 128 * 1024);
+    (void)worker_gets(BH_FRAME_STAGE);
+    say("*");
+    (void)worker_gets(BH_FRAME_ABANDON);
+    say_fill('A', 128 * 1024);
+    assert_worker_gets_nothing();
+    assert_says("\"}}", NOT_BASE64);
+    assert_worker_gets_nothing();
+}
+
+static void stage_some(void)
+{
+    say(WRITE_HEAD);
+    if (f->worker < 0)
+        assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    say_fill('A', 128 * 1024);
+    (void)worker_gets(BH_FRAME_STAGE);
+    assert_worker_gets_nothing();
+}
+
+static void test_what_is_staged_is_abandoned(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    stage_some();
+    say("\x01\n");
+    assert_non_null(strstr(hear(), "JSON parse error"));
+    (void)worker_gets(BH_FRAME_ABANDON);
+    stage_some();
+    say("\",\"foo\":1}}");
+    assert_non_null(strstr(hear(), "Parameter 'foo' is unexpected"));
+    (void)worker_gets(BH_FRAME_ABANDON);
+    stage_some();
+    assert_says("\xff" PING, "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+                             "\"JSON parse error, stray 0xFF: the request before it was dropped\"}}\n" PONG);
+    (void)worker_gets(BH_FRAME_ABANDON);
+    stage_some();
+    (void)close(f->client);
+    fixture_settle(f);
+    assert_true(f->over);
+    (void)worker_gets(BH_FRAME_ABANDON);
+}
+
+static void test_two_bulk_arguments(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    stage_some();
+    say("\",\"buf-b64\":\"AAAA\"}}\n");
+    (void)hear();
+    assert_int_equal(count_lines(), 1);
+    assert_non_null(strstr(heard, "\"error\""));
+    (void)worker_gets(BH_FRAME_ABANDON);
+    stage_some();
+    say("\",\"input-data\":\"AAAA\"}}");
+    assert_non_null(strstr(hear(), "Parameter 'input-data' is unexpected"));
+    assert_int_equal(count_lines(), 1);
+    (void)worker_gets(BH_FRAME_ABANDON);
+    assert_worker_gets_nothing();
+    assert_says(PING, PONG);
+}
+
+static void test_bulk_that_nobody_may_send_starts_no_worker(void **state)
+{
+    (void)state;
+    fixture_deny(f, BH_CMD_GUEST_FILE_WRITE);
+    fixture_start(f);
+    say(WRITE_HEAD);
+    say_fill('A', 128 * 1024);
+    assert_int_equal(fixture_give_worker(f), -1);
+    say("*\"}}");
+    assert_non_null(strstr(hear(), "has been disabled"));
+}
+
+static void test_worker_dies_while_staging(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    stage_some();
+    worker_ends();
+    assert_string_equal(hear(), "");
+    say_fill('A', 128 * 1024);
+    say("\"}}");
+    assert_non_null(
+        strstr(hear(), "the fs worker ended while it served this request; nothing was retried (BH1401"));
+    assert_int_equal(count_lines(), 1);
+}
+
+/* A worker that takes nothing: the client is not read any more, 0xFF helps, and so does the deadline. */
+static void test_worker_that_takes_nothing(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    say_fill('A', 4 * 1024 * 1024);
+    assert_int_equal(f->front.state, BH_HOLDING);
+    f->front.progress_ms -= BH_STAGE_MS;
+    fixture_settle(f);
+    assert_killed(BH_WORKER_FS);
+    assert_int_equal(f->front.state, BH_READING);
+    say("\"}}");
+    assert_non_null(strstr(hear(), "(BH1402"));
+}
+
+static void test_abandon_waits_for_room(void **state)
+{
+    struct bh_frame frame = { .type = BH_FRAME_STAGE };
+
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    for (int i = 0; i < 1024 && f->front.state != BH_HOLDING; i++)
+        say_fill('A', 4096);
+    assert_int_equal(f->front.state, BH_HOLDING);
+    say("\xff" PING);
+    (void)hear();
+    assert_int_equal(count_lines(), 2);
+    while (frame.type == BH_FRAME_STAGE) {
+        assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
+        fixture_settle(f);
+    }
+    assert_int_equal(frame.type, BH_FRAME_ABANDON);
+}
+
+/* --- rest ------------------------------------------------------------------- */
+
+#define REST_MS 30
+
+/* Nothing is ready, so a step takes as long as it may: a front that spins comes back at once. */
+static void assert_rests(unsigned state)
+{
+    uint64_t before = bh_front_now();
+
+    assert_int_equal(f->front.state, state);
+    assert_true(bh_front_step(&f->front, REST_MS));
+    assert_true(bh_front_now() - before >= REST_MS - 1);
+}
+
+static void test_rests_at_rest_and_during_a_call(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_rests(BH_READING);
+    say("{\"execute\":");
+    assert_rests(BH_READING);
+    say("\xff" SEEK);
+    assert_rests(BH_STARTING);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    assert_rests(BH_WAITING);
+    say_fill(' ', BH_READ_AHEAD_MAX);
+    say_fill(' ', BH_READ_AHEAD_MAX);
+    assert_rests(BH_WAITING);
+}
+
+static void test_rests_while_a_half_closed_client_waits(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    (void)call_comes(SEEK, BH_WORKER_FS);
+    assert_int_equal(shutdown(f->client, SHUT_WR), 0);
+    fixture_settle(f);
+    assert_rests(BH_WAITING);
+}
+
+static void test_rests_while_nobody_takes_anything(void **state)
+{
+    struct bh_frame call, frame;
+
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    say_fill('A', 4 * 1024 * 1024);
+    assert_rests(BH_HOLDING);
+    fixture_deinit(f);
+    fixture_init(f);
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    frame = (struct bh_frame){
+        .type = BH_FRAME_DATA, .flags = BH_FRAME_MORE, .command = call.command, .id = call.id
+    };
+    while (bh_frame_send(f->worker, &frame, payload, sizeof(payload)) == 0)
+        fixture_settle(f);
+    assert_rests(BH_STREAMING);
+    (void)hear();
+    fixture_deinit(f);
+    fixture_init(f);
+    fixture_start(f);
+    for (int i = 0; i < 3000 && f->front.state != BH_FLUSHING; i++)
+        say("{\"execute\":\"guest-info\"}");
+    assert_rests(BH_FLUSHING);
+}
+
+/* --- secrets ---------------------------------------------------------------- */
+
+static void test_secrets_are_wiped(void **state)
+{
+    static const char secret[] = "VGhlU2VjcmV0V29yZA==";
+
+    (void)state;
+    fixture_start(f);
+    say("{\"execute\":\"guest-set-user-password\",\"arguments\":{\"username\":\"u\",\"password\":\"VGhlU2Vj");
+    say("cmV0V29yZA==\",\"crypted\":false}}" PING);
+    assert_non_null(strstr(hear(), PONG));
+    assert_null(memmem(f->front.client.in, BH_READ_AHEAD_MAX, secret, 8));
+    assert_null(memmem(f->front.client.in, BH_READ_AHEAD_MAX, secret + 8, 8));
+}
+
+/* The last of a request does not fit into the socket: what did is given up, and the worker lives on. */
+static void test_reset_while_sending(void **state)
+{
+    struct bh_frame frame = { .type = BH_FRAME_STAGE };
+
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    for (int i = 0; i < 1024 && f->front.state != BH_HOLDING; i++)
+        say_fill('A', 4096);
+    f->front.lift.at = f->front.lift.len - 1; /* as if all but the last frame had gone */
+    bh_front_fire(&f->front, BH_ON_ROOM);
+    say("\"}}");
+    assert_int_equal(f->front.state, BH_SENDING);
+    assert_rests(BH_SENDING);
+    assert_says("\xff" PING, PONG);
+    while (frame.type == BH_FRAME_STAGE) {
+        assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
+        fixture_settle(f);
+    }
+    assert_int_equal(frame.type, BH_FRAME_ABANDON);
+    assert_int_equal(f->front.links[BH_WORKER_FS].abandon, 0);
+    assert_rests(BH_READING);
+}
+
+/* --- connections --------------------------------------------------------------- */
+
+static void test_client_leaves(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say(PING);
+    assert_int_equal(shutdown(f->client, SHUT_WR), 0);
+    fixture_settle(f);
+    assert_true(f->over);
+    assert_string_equal(hear(), PONG);
+}
+
+static void test_half_closed_client_gets_its_reply(void **state)
+{
+    struct bh_guest_file_seek ret = { .position = 2 };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK PING, BH_WORKER_FS);
+    assert_int_equal(shutdown(f->client, SHUT_WR), 0);
+    fixture_settle(f);
+    assert_false(f->over);
+    worker_returns(&call, &ret);
+    assert_true(f->over);
+    assert_string_equal(hear(), "{\"return\": {\"position\": 2, \"eof\": false}}\n" PONG);
+}
+
+/* What was sent before the client hung up is done; its replies are for nobody. */
+static void test_client_hangs_up_behind_requests(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_int_equal(write(f->client, SEEK SEEK, strlen(SEEK SEEK)), (ssize_t)strlen(SEEK SEEK));
+    (void)close(f->client);
+    fixture_settle(f);
+    assert_false(f->over);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    assert_false(f->over);
+    worker_fails(&(struct bh_frame){ .command = BH_CMD_GUEST_FILE_SEEK, .id = worker_gets(BH_FRAME_CALL).id },
+                 BH_E_KERNEL, 0, "no");
+    (void)worker_gets(BH_FRAME_CALL);
+    assert_true(f->over);
+}
+
+static void test_supervisor_ends(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    assert_int_equal(shutdown(f->supervisor, SHUT_RDWR), 0);
+    fixture_settle(f);
+    assert_true(f->over);
+}
+
+static void test_successor_mends_the_connection(void **state)
+{
+    (void)state;
+    f->page.owed = 1;
+    f->page.line_open = 1;
+    fixture_start(f);
+    (void)hear();
+    assert_int_equal(heard[0], '\n');
+    assert_int_equal(count_lines(), 2);
+    assert_non_null(
+        strstr(heard, "the front ended while it served this request; nothing was retried (BH1401"));
+    assert_false(f->over);
+    assert_says(PING, PONG);
+}
+
+static void test_successor_closes_what_it_cannot_mend(void **state)
+{
+    (void)state;
+    f->page.owed = 1;
+    f->page.behind = 1;
+    fixture_start(f);
+    (void)hear();
+    assert_int_equal(count_lines(), 1);
+    assert_true(f->over);
+}
+
+static void test_summary_is_sent_at_the_end(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    say(PING);
+    assert_in_range(bh_claim_due(&f->front), 1, 60000);
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
+    bh_claim_report(&f->front, true);
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+    assert_int_equal(bh_claim_due(&f->front), -1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ping_sync_and_id),
+        TEST(test_sync_delimited_fails_without_sentinel),
+        TEST(test_info),
+        TEST(test_envelope_errors),
+        TEST(test_unknown_before_disabled_before_arguments),
+        TEST(test_commands_that_this_build_lacks_are_unknown),
+        TEST(test_pipelined_requests_are_answered_in_order),
+        TEST(test_broken_text_gives_one_error),
+        TEST(test_reset),
+        TEST(test_floods_cost_one_error_each),
+        TEST(test_malformed_input_is_claimed_once_a_second),
+        TEST(test_call_and_reply),
+        TEST(test_errors_of_a_worker),
+        TEST(test_requests_behind_a_call_wait),
+        TEST(test_read_ahead_is_bounded),
+        TEST(test_reset_drops_the_running_reply),
+        TEST(test_replies_in_several_frames),
+        TEST(test_worker_dies),
+        TEST(test_idle_worker_dies_unnoticed_by_the_client),
+        TEST(test_stale_sockets),
+        TEST(test_worker_refused),
+        TEST(test_worker_is_not_started_in_time),
+        TEST(test_deadline),
+        TEST(test_hostile_worker),
+        TEST(test_frames_of_another_epoch_are_dropped),
+        TEST(test_unasked_frame),
+        TEST(test_streamed_read),
+        TEST(test_empty_read),
+        TEST(test_stream_that_breaks_is_a_short_count),
+        TEST(test_reset_ends_a_half_sent_line),
+        TEST(test_stream_waits_for_the_client),
+        TEST(test_replies_wait_for_the_client),
+        TEST(test_reset_drops_replies_that_nobody_takes),
+        TEST(test_small_write),
+        TEST(test_empty_write_stages_nothing),
+        TEST(test_large_write_is_never_held),
+        TEST(test_bad_base64),
+        TEST(test_what_is_staged_is_abandoned),
+        TEST(test_two_bulk_arguments),
+        TEST(test_bulk_that_nobody_may_send_starts_no_worker),
+        TEST(test_worker_dies_while_staging),
+        TEST(test_worker_that_takes_nothing),
+        TEST(test_abandon_waits_for_room),
+        TEST(test_rests_at_rest_and_during_a_call),
+        TEST(test_rests_while_a_half_closed_client_waits),
+        TEST(test_rests_while_nobody_takes_anything),
+        TEST(test_reset_while_sending),
+        TEST(test_secrets_are_wiped),
+        TEST(test_client_leaves),
+        TEST(test_half_closed_client_gets_its_reply),
+        TEST(test_client_hangs_up_behind_requests),
+        TEST(test_supervisor_ends),
+        TEST(test_successor_mends_the_connection),
+        TEST(test_successor_closes_what_it_cannot_mend),
+        TEST(test_summary_is_sent_at_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
