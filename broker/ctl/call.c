@@ -56,6 +56,16 @@ static void print_raw(const char *line, struct json_object *value)
         puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
+/* An empty object or list stays on its line. */
+static int pretty_flags(struct json_object *value)
+{
+    bool empty = (json_object_is_type(value, json_type_object) && json_object_object_length(value) == 0) ||
+                 (json_object_is_type(value, json_type_array) && json_object_array_length(value) == 0);
+
+    return JSON_C_TO_STRING_NOSLASHESCAPE |
+           (empty ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}
+
 static int print(const struct call *call, const char *line)
 {
     struct json_object *reply, *value;
@@ -68,8 +78,7 @@ static int print(const struct call *call, const char *line)
     else if (call->ctl->json)
         print_raw(line, value);
     else
-        puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(value, pretty_flags(value)));
     json_object_put(reply);
     return status;
 }

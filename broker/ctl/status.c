@@ -113,10 +113,22 @@ static void print_process(struct json_object *row)
     putchar('\n');
 }
 
-static void print_processes(struct json_object *processes)
+/* The supervisor is no row of its own list. */
+static void print_supervisor(int64_t pid)
+{
+    struct json_object *row = json_object_new_object();
+
+    json_object_object_add(row, "name", json_object_new_string("bulkhead"));
+    json_object_object_add(row, "pid", json_object_new_int64(pid));
+    print_process(row);
+    json_object_put(row);
+}
+
+static void print_processes(int64_t supervisor, struct json_object *processes)
 {
     printf("\n%-18s %-10s %7s %6s %8s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID", "CAPS",
            "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
+    print_supervisor(supervisor);
     for (size_t i = 0; i < count(processes); i++)
         print_process(json_object_array_get_idx(processes, i));
 }
@@ -163,7 +175,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
     } else {
         print_agent(status, alive);
         print_channels(list(status, "channels"));
-        print_processes(list(status, "processes"));
+        print_processes(ctl_json_number(status, "pid"), list(status, "processes"));
     }
     json_object_put(status);
     return alive ? CTL_OK : CTL_NO_AGENT;
