@@ -16,7 +16,7 @@
  * The folders of the rules that open files as `user` (index, or BH_NO_USER: opened by the fs worker itself),
  * each once and with all that these rules grant: the parent of an `is` path, the last folder before the first
  * wildcard of a `glob`, the folder of a `beneath`, "/" for a rule without paths. At most `cap` rows; what
- * does not fit is left out, so its rules open nothing. Strings lie in the slice or in `storage`. Returns the
+ * does not fit is left out, so its rules open nothing. The names lie in `storage`. Returns the
  * number of rows.
  */
 uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct bh_view_path *paths,

@@ -1,4 +1,5 @@
-/* Confinement of the policy compiler: it reads two files and what it was given, and writes what it was given. */
+/* Confinement of the policy compiler: it reads two files and what it was given, and writes what it was given.
+ */
 #include "policy/confine/profiles.h"
 
 #include <fcntl.h>
@@ -11,7 +12,8 @@ static const struct bh_view_path paths[] = {
 };
 
 static const struct bh_syscall syscalls[] = {
-    { "openat", .n_args = 1, .args = { BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY) }, .why = "passwd and group" },
+    { "openat", .n_args = 1, .args = { BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY) },
+      .why = "passwd and group" },
     { "pread64", .why = "the packed policy; passwd and group" },
     { "fstat", .why = "is its descriptor there" },
 };

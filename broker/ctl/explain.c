@@ -9,6 +9,7 @@
 #include "broker/ctl/statusfile.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
+#include "protocol/wire/record.h"
 
 /* What the trace is told to. */
 struct telling {
@@ -19,7 +20,10 @@ struct telling {
 
 struct options {
     const char *channel, *policy, *record, *mode, *dir;
+    const char *digest; /* of the policy that decided, as the record holds it */
 };
+
+#define DIGEST_BYTES sizeof(((struct bh_record *)0)->policy)
 
 static void told(void *context, uint32_t number, bool matched, const char *why)
 {
@@ -108,17 +112,30 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
     return decision.verdict == BH_VERDICT_ALLOW ? CTL_OK : CTL_FAILED;
 }
 
+/* `digest`: as a record holds it, or NULL. */
+static bool same_policy(const struct bh_policy *policy, const char *digest)
+{
+    char hex[2 * DIGEST_BYTES + 1];
+
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", policy->slice->digest[i]);
+    return !digest || strcmp(hex, digest) == 0;
+}
+
 static int explain(const struct ctl *ctl, const struct options *options, const char *channel,
                    const struct ctl_question *question)
 {
-    char *names[] = { (char *)(uintptr_t)options->policy };
+    _cleanup_free_ char *in_force = options->policy ? NULL : ctl_status_policy(ctl);
+    char *names[] = { options->policy ? (char *)(uintptr_t)options->policy : in_force };
     struct ctl_policy_source source;
     struct bh_policy policy;
-    int status = ctl_policy_open(&source, options->policy ? 1 : 0, names);
+    int status = ctl_policy_open(&source, names[0] ? 1 : 0, names);
 
     ctl_policy_findings(&source, stderr);
     if (status == CTL_OK)
         status = ctl_policy_channel(&source, options->channel ? options->channel : channel, &policy);
+    if (status == CTL_OK && !same_policy(&policy, options->digest))
+        fputs("Note: this is not the policy that decided then; it is judged by today's.\n", stderr);
     if (status == CTL_OK)
         status = judge(ctl, &policy, question);
     ctl_policy_close(&source);
@@ -144,7 +161,7 @@ static struct json_object *find_record(const struct ctl_log *log, uint64_t numbe
     return NULL;
 }
 
-static int explain_record(const struct ctl *ctl, const struct options *options, struct json_object *record)
+static int explain_record(const struct ctl *ctl, struct options *options, struct json_object *record)
 {
     const char *command = ctl_json_text(record, "cmd", NULL), *source = ctl_json_text(record, "src", "");
     _cleanup_free_ char *channel = strchr(source, '/') ? strndup(source, strcspn(source, "/")) : NULL;
@@ -162,6 +179,7 @@ static int explain_record(const struct ctl *ctl, const struct options *options, 
     arguments = json_object_new_object();
     json_object_object_add(arguments, "path", json_object_new_string(ctl_json_text(record, "obj", "")));
     json_object_object_add(arguments, "mode", json_object_new_string(options->mode));
+    options->digest = ctl_json_text(record, "policy", NULL);
     status = ctl_question_make(&question, command, arguments);
     if (status == CTL_OK)
         status = explain(ctl, options, channel, &question);
@@ -192,7 +210,7 @@ static int explain_request(const struct ctl *ctl, const struct options *options,
     return status;
 }
 
-static int explain_number(const struct ctl *ctl, const struct options *options)
+static int explain_number(const struct ctl *ctl, struct options *options)
 {
     struct json_object *record;
     struct ctl_log log;
@@ -240,7 +258,7 @@ const struct ctl_command ctl_policy_explain = {
         "REQUEST is what a client sends: '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": "
         "\"/etc/motd\"}}'.\n"
         "  --channel C           on this channel (default: the only one, or main)\n"
-        "  --policy FILE|NAME    by this policy (default: what the agent would load)\n"
+        "  --policy FILE|NAME    by this policy (default: the one in force)\n"
         "  --record N            the request of this audit record; a record does not hold the mode of an\n"
         "                        open: --mode names it (default r)\n"
         "Exit status: 0 allowed, 1 refused or an error.",

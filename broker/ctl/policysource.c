@@ -24,14 +24,6 @@ static int open_shipped(struct ctl_policy_source *source, const struct bh_profil
     return CTL_OK;
 }
 
-static const struct bh_profile_text *shipped(const char *name)
-{
-    for (unsigned i = 0; i < bh_n_profiles; i++)
-        if (strcmp(bh_profiles[i].name, name) == 0)
-            return &bh_profiles[i];
-    return NULL;
-}
-
 static int map_bundle(struct ctl_policy_source *source, int fd)
 {
     struct stat st;
@@ -109,7 +101,7 @@ int ctl_policy_open(struct ctl_policy_source *source, int n, char **names)
         n = 1;
     }
     source->name = names[0];
-    found = n == 1 ? shipped(names[0]) : NULL;
+    found = n == 1 ? bh_profile_find(bh_profiles, bh_n_profiles, names[0]) : NULL;
     return found ? open_shipped(source, found) : open_files(source, n, names);
 }
 

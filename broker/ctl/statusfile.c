@@ -155,15 +155,28 @@ char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_sta
     return copy;
 }
 
-char *ctl_status_audit_dir(const struct ctl *ctl)
+/* A copy of `name` in the member `object` of the file, or NULL. */
+static char *copy_member(const struct ctl *ctl, const char *object, const char *name)
 {
-    struct json_object *status = read_status(ctl), *audit = NULL;
-    const char *dir = NULL;
+    struct json_object *status = read_status(ctl), *part = NULL;
+    const char *text = NULL;
     char *copy;
 
-    if (status && json_object_object_get_ex(status, "audit", &audit))
-        dir = ctl_json_text(audit, "dir", NULL);
-    copy = dir ? strdup(dir) : NULL;
+    if (status && json_object_object_get_ex(status, object, &part))
+        text = ctl_json_text(part, name, NULL);
+    copy = text ? strdup(text) : NULL;
     json_object_put(status);
     return copy;
+}
+
+char *ctl_status_audit_dir(const struct ctl *ctl)
+{
+    return copy_member(ctl, "audit", "dir");
+}
+
+char *ctl_status_policy(const struct ctl *ctl)
+{
+    _cleanup_free_ char *state = copy_member(ctl, "policy", "state");
+
+    return state && strcmp(state, "last-good") != 0 ? copy_member(ctl, "policy", "source") : NULL;
 }

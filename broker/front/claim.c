@@ -43,6 +43,7 @@ void bh_claim(struct bh_front *front, struct bh_error *error)
     struct bh_record record = { .command = under_way ? front->way.command : front->request.command,
                                 .code = error->code,
                                 .request = under_way ? front->way.id : 0,
+                                .rule = under_way ? (struct bh_str){ 0 } : front->request.rule,
                                 .count = 1 };
 
     if (error->code >= FIRST_OF_COMMANDS) {

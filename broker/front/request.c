@@ -4,6 +4,8 @@
  */
 #include "broker/front/request.h"
 
+#include <string.h>
+
 #include "policy/eval.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
@@ -38,6 +40,22 @@ static int check_envelope(const struct bh_text *text, struct bh_error *reterr)
     return 0;
 }
 
+/* The whole command: what an object or an argument decides is its worker's to say. */
+static int check_granted(const struct bh_policy *policy, struct bh_request *ret, struct bh_error *reterr)
+{
+    struct bh_decision decision;
+
+    if (bh_policy_grants(policy, ret->command))
+        return 0;
+    decision = bh_policy_command(policy, ret->command, NULL);
+    if (decision.verdict == BH_VERDICT_DENIED) {
+        const char *name = bh_policy_string(policy, policy->rules[decision.rule].name);
+
+        ret->rule = (struct bh_str){ name, (uint32_t)strlen(name) };
+    }
+    return bh_fail(reterr, BH_E_NOT_GRANTED, "Command %s has been disabled: the command is not allowed", ret->row->name);
+}
+
 static int find_command(const struct bh_text *text, const struct bh_policy *policy, struct bh_request *ret,
                         struct bh_error *reterr)
 {
@@ -49,10 +67,7 @@ static int find_command(const struct bh_text *text, const struct bh_policy *poli
                        (int)text->execute.len, name);
     ret->command = (uint16_t)command;
     ret->row = &bh_commands[command];
-    if (!bh_policy_grants(policy, (unsigned)command))
-        return bh_fail(reterr, BH_E_NOT_GRANTED, "Command %s has been disabled: the command is not allowed",
-                       ret->row->name);
-    return 0;
+    return check_granted(policy, ret, reterr);
 }
 
 static int read_arguments(const struct bh_text *text, struct bh_arena *arena, struct bh_request *ret,

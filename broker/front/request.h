@@ -17,6 +17,7 @@ struct bh_request {
     uint16_t command;             /* enum bh_command_id, or BH_NO_COMMAND if it was not found */
     const struct bh_command *row; /* of the command; NULL if it was not found */
     void *args;                   /* struct of row->args, in the arena */
+    struct bh_str rule;           /* the deny rule that keeps the whole command from this channel, or empty */
 };
 
 /*

@@ -158,7 +158,7 @@ static void note_started(struct bh_supervisor *s, struct bh_process *process, pi
     process->control = control;
     process->peer = peer;
     process->wanted = false;
-    bh_budget_started(&process->budget, process->state ? process->state->requests : 0);
+    bh_budget_started(&process->budget, bh_finished(s, process));
     bh_log(BH_LOG_DEBUG, "started %s as process %d", process->label, (int)pid);
     if (process->role == BH_ROLE_AUDIT)
         for (unsigned i = 0; i < s->n_processes; i++)

@@ -25,14 +25,6 @@
 
 #define POLICY_FILE_DEFAULT "/etc/bulkhead/policy"
 
-static const struct bh_profile_text *shipped(const char *name)
-{
-    for (unsigned i = 0; i < bh_n_profiles; i++)
-        if (!strcmp(bh_profiles[i].name, name))
-            return &bh_profiles[i];
-    return NULL;
-}
-
 /* Opens bundle and slices; each slice goes into sealed memory of its own. 0, -EBADMSG or -errno. */
 static int adopt(struct bh_supervisor *s, const void *data, size_t size)
 {
@@ -159,10 +151,13 @@ static int adopt_file(struct bh_supervisor *s, const char *path)
     return adopt_fd(s, bundle);
 }
 
+/* `source` is a profile's name or a file, which is named so that a reader of the status finds it from anywhere. */
 static void set_state(struct bh_supervisor *s, const char *state, const char *source)
 {
+    _cleanup_free_ char *path = strchr(source, '/') ? realpath(source, NULL) : NULL;
+
     (void)snprintf(s->policy_state, sizeof(s->policy_state), "%s", state);
-    (void)snprintf(s->policy_source, sizeof(s->policy_source), "%s", source);
+    (void)snprintf(s->policy_source, sizeof(s->policy_source), "%s", path ? path : source);
 }
 
 static void fall_back(struct bh_supervisor *s)
@@ -173,7 +168,7 @@ static void fall_back(struct bh_supervisor *s)
         bh_log(BH_LOG_ERROR, "the last good policy stays in force; mend the file and start again");
         return;
     }
-    adopt_shipped(s, shipped("fallback"));
+    adopt_shipped(s, bh_profile_find(bh_profiles, bh_n_profiles, "fallback"));
     set_state(s, "none", "fallback");
     bh_log(BH_LOG_ERROR, "there is no good policy: only sync, ping, info, freeze status and thaw are answered");
 }
@@ -185,7 +180,7 @@ void bh_supervisor_load_policy(struct bh_supervisor *s)
 
     if (!wanted)
         wanted = access(POLICY_FILE_DEFAULT, F_OK) == 0 ? POLICY_FILE_DEFAULT : "standard";
-    profile = strchr(wanted, '/') ? NULL : shipped(wanted);
+    profile = strchr(wanted, '/') ? NULL : bh_profile_find(bh_profiles, bh_n_profiles, wanted);
     if (profile) {
         adopt_shipped(s, profile);
         set_state(s, "built-in", wanted);

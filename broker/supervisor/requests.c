@@ -27,9 +27,9 @@ uint64_t bh_now_ms(void)
     return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
-static uint64_t finished(const struct bh_process *process)
+uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process)
 {
-    return process->state ? process->state->requests : 0;
+    return process->state ? process->state->requests : s->audit_state->now.chain.steps;
 }
 
 static bool domain_granted(const struct bh_policy *policy, int worker)
@@ -192,7 +192,7 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
     if (s->stopping || clean)
         return;
     process->restarts++;
-    bh_budget_died(&process->budget, finished(process), bh_now_ms());
+    bh_budget_died(&process->budget, bh_finished(s, process), bh_now_ms());
     say_death(s, process, status);
     bh_status_write(s);
     if (asked)
@@ -229,7 +229,7 @@ int bh_start_wanted(struct bh_supervisor *s)
             continue;
         }
         if (wait == 0) { /* it could not even be started */
-            bh_budget_died(&process->budget, finished(process), now);
+            bh_budget_died(&process->budget, bh_finished(s, process), now);
             wait = BH_RESTART_DELAY_FIRST_MS;
         }
         if (next < 0 || (uint64_t)next > wait)

@@ -14,6 +14,7 @@
 
 #include "broker/supervisor/supervisor.h"
 #include "policy/paths.h"
+#include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
 /* The user that the package made for this program, or our numeric block. /etc/passwd only: no name service here. */
@@ -71,6 +72,13 @@ static void rule_view(const struct bh_supervisor *s, const struct bh_policy *pol
     }
 }
 
+/* Runs in the child, where the view is built. */
+static void say_left_out(const char *path, int error)
+{
+    bh_log(BH_LOG_WARNING, "%s is not visible to this process: %s", path,
+           error == -ELOOP ? "it leads through a symbolic link; name the real path in the policy" : strerror(-error));
+}
+
 int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret)
 {
     const struct bh_profile *profile = bh_roster[process->role].profile;
@@ -80,7 +88,8 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
     *ret = (struct bh_sight){ .identity = { .caps = profile->caps },
                               .view = { .kind = profile->view,
                                         .n_paths = profile->n_paths,
-                                        .paths = profile->paths },
+                                        .paths = profile->paths,
+                                        .left_out = say_left_out },
                               .off = (uint32_t)policy->slice->settings[BH_SET_FENCES_OFF] };
     if (process->role == BH_ROLE_OPENER) {
         rule_view(s, policy, process->user, ret);

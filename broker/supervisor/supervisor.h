@@ -122,6 +122,8 @@ void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *fr
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
 /* Reaps every child that has ended and starts successors of those that keep running. */
 void bh_reap(struct bh_supervisor *s);
+/* How much this process and its predecessors have finished: requests, or lines of the log. */
+uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 

@@ -78,8 +78,8 @@ struct bh_syscall {
 struct bh_profile {
     const char *name;    /* "front" */
     const char *program; /* "bulkhead-front": file name, and user name where the package made one */
-    uint32_t uid;        /* fallback: BH_UID_BLOCK + n */
-    uint64_t caps;       /* mask: all five sets show exactly this (openers: plus what the user's row says) */
+    uint32_t uid;        /* fallback: BH_UID_BLOCK + n; UINT32_MAX: the rule's user */
+    uint64_t caps;       /* mask: the most it may hold; all five sets show exactly what the identity says */
     bool own_net;        /* an empty network namespace of its own */
     uint32_t max_fds, max_memory_mib;
     uint32_t filesize_max_mib; /* RLIMIT_FSIZE; 0 = may not grow any file */

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "protocol/base/mem.h"
 
@@ -25,6 +28,14 @@ static const struct limit limits[] = {
     [LIMIT_FILESIZE] = { "RLIMIT_FSIZE", RLIMIT_FSIZE },
 };
 
+/* A log that is a file grows with what is said; it is the only file that such a process could make grow at all. */
+static bool log_is_file(void)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static rlim_t wanted(const struct bh_profile *profile, enum limit_id id)
 {
     switch (id) {
@@ -33,7 +44,9 @@ static rlim_t wanted(const struct bh_profile *profile, enum limit_id id)
     case LIMIT_MEMORY:
         return profile->max_memory_mib * MIB;
     case LIMIT_FILESIZE:
-        return profile->filesize_max_mib == UINT32_MAX ? RLIM_INFINITY : profile->filesize_max_mib * MIB;
+        if (profile->filesize_max_mib == UINT32_MAX || log_is_file())
+            return RLIM_INFINITY;
+        return profile->filesize_max_mib * MIB;
     case LIMIT_LOCKED:
     case LIMIT_CORE:
     case LIMIT_PROCESSES:

@@ -34,7 +34,7 @@ struct bh_cases {
 void bh_cases_begin(struct bh_cases *cases, const char *text, size_t len);
 
 /*
- * The next case; its strings are the arena's. 1 = got one, 0 = the end, -EBADMSG with *ret_why saying what is wrong
- * in ret->line (the next call goes on after that line), -ENOMEM.
+ * The next case; its strings are the arena's. 1 = got one, 0 = the end, -EBADMSG with *ret_why saying what is
+ * wrong in ret->line (the next call goes on after that line), -ENOMEM.
  */
 int bh_cases_next(struct bh_cases *cases, struct bh_arena *arena, struct bh_case *ret, const char **ret_why);

@@ -10,7 +10,8 @@
 #define LINES_MAX (BH_RULES_MAX * BH_CHANNELS_MAX) /* more cannot be compiled in any case */
 
 /* The channels of an `on`; without one all of them, if that cannot be a mistake. */
-static uint32_t resolve_on(struct bh_model *model, const struct bh_ref *on, struct bh_pos pos, bool all_is_safe)
+static uint32_t resolve_on(struct bh_model *model, const struct bh_ref *on, struct bh_pos pos,
+                           bool all_is_safe)
 {
     uint32_t found = 0;
 
@@ -27,8 +28,8 @@ static uint32_t resolve_on(struct bh_model *model, const struct bh_ref *on, stru
         if (i < model->n_channels)
             found |= 1u << i;
         else
-            bh_error_at(model->diags, on->pos, "there is no channel '%.64s': add a `channel` line, or mend the name",
-                        on->name.ptr);
+            bh_error_at(model->diags, on->pos,
+                        "there is no channel '%.64s': add a `channel` line, or mend the name", on->name.ptr);
     }
     return found;
 }
@@ -36,9 +37,8 @@ static uint32_t resolve_on(struct bh_model *model, const struct bh_ref *on, stru
 void bh_model_resolve_channels(struct bh_model *model)
 {
     if (model->n_channels == 0) {
-        model->channels[0] = (struct bh_channel_line){
-            .name = BH_STR("main"), .method = BH_STR(""), .path = BH_STR("")
-        };
+        model->channels[0] =
+            (struct bh_channel_line){ .name = BH_STR("main"), .method = BH_STR(""), .path = BH_STR("") };
         model->n_channels = 1;
     }
     for (struct bh_rule_line *rule = model->rules; rule; rule = rule->next)
@@ -61,8 +61,9 @@ static void check_names(struct bh_model *model)
         const struct bh_rule_line *first = rule->name.ptr ? find_rule(model, rule->name.ptr) : rule;
 
         if (first != rule)
-            bh_error_at(model->diags, rule->pos, "the name '%s' is taken by the rule at %s:%u: choose another",
-                        rule->name.ptr, first->pos.file.ptr, first->pos.line);
+            bh_error_at(model->diags, rule->pos,
+                        "the name '%s' is taken by the rule at %s:%u: choose another", rule->name.ptr,
+                        first->pos.file.ptr, first->pos.line);
     }
 }
 
@@ -74,7 +75,8 @@ static void check_excepts(struct bh_model *model, struct bh_rule_line *deny)
             bh_report(model->diags, BH_SEVERITY_WARNING, ref->pos,
                       "there is no rule '%.64s', so nothing is spared by this name", ref->name.ptr);
         else if (ref->rule->effect == BH_EFFECT_DENY)
-            bh_error_at(model->diags, ref->pos, "'%.64s' is a deny, and only an allow can be spared", ref->name.ptr);
+            bh_error_at(model->diags, ref->pos, "'%.64s' is a deny, and only an allow can be spared",
+                        ref->name.ptr);
     }
 }
 
@@ -85,12 +87,14 @@ static void check_drop_in(struct bh_model *model, const struct bh_rule_line *rul
     for (unsigned command = 0; command < BH_CMD_COUNT; command++) {
         if (!bh_mask_has(rule->targets.mask, command))
             continue;
-        if (bh_mask_has(may->mask, command) && (command != BH_CMD_GUEST_FILE_OPEN ||
-                                                !(rule->values[BH_SLOT_VERBS] & ~(uint64_t)bh_targets_verbs(may))))
+        if (bh_mask_has(may->mask, command) &&
+            (command != BH_CMD_GUEST_FILE_OPEN ||
+             !(rule->values[BH_SLOT_VERBS] & ~(uint64_t)bh_targets_verbs(may))))
             continue;
-        bh_error_at(model->diags, rule->pos,
-                    "a drop-in may not allow %s here: let the main file say `drop-ins may allow` with its class",
-                    bh_commands[command].name);
+        bh_error_at(
+            model->diags, rule->pos,
+            "a drop-in may not allow %s here: let the main file say `drop-ins may allow` with its class",
+            bh_commands[command].name);
         return;
     }
 }
@@ -102,7 +106,8 @@ static void name_rest(struct bh_model *model)
         if (!rule->name.ptr)
             rule->name = bh_arena_printf(model->arena, "%s:%u", rule->file.ptr, rule->line);
         if (!rule->name.ptr) {
-            bh_error_at(model->diags, rule->pos, "the policy takes more memory than a policy may: make it smaller");
+            bh_error_at(model->diags, rule->pos,
+                        "the policy takes more memory than a policy may: make it smaller");
             return;
         }
     }
@@ -123,7 +128,8 @@ static void check_commands(struct bh_model *model)
     for (uint64_t i = model->settings[BH_SET_COMMANDS]; i < BH_CMD_COUNT && list.ptr; i++)
         list = bh_arena_printf(model->arena, "%s %s", list.ptr, bh_commands[i].name);
     if (list.ptr && list.len > 0)
-        bh_report(model->diags, BH_SEVERITY_NOTE, pos, "commands that were not reviewed and are denied:%s", list.ptr);
+        bh_report(model->diags, BH_SEVERITY_NOTE, pos, "commands that were not reviewed and are denied:%s",
+                  list.ptr);
 }
 
 void bh_model_check(struct bh_model *model)

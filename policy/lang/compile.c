@@ -39,7 +39,8 @@ static void parse_files(struct bh_model *model)
     if (input->n_files == 0 || input->n_files > BH_POLICY_FILES_MAX) {
         struct bh_pos pos = { BH_STR("policy"), 1, 1 };
 
-        bh_error_at(model->diags, pos, "a policy has 1 to %u files, not %zu", BH_POLICY_FILES_MAX, input->n_files);
+        bh_error_at(model->diags, pos, "a policy has 1 to %u files, not %zu", BH_POLICY_FILES_MAX,
+                    input->n_files);
         return;
     }
     for (size_t i = 0; i < input->n_files; i++) {
@@ -51,18 +52,18 @@ static void parse_files(struct bh_model *model)
     }
 }
 
-static const struct bh_profile_text *find_profile(const struct bh_policy_input *input, const char *name)
+const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n, const char *name)
 {
-    for (size_t i = 0; i < input->n_profiles; i++)
-        if (strcmp(input->profiles[i].name, name) == 0)
-            return &input->profiles[i];
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(profiles[i].name, name) == 0)
+            return &profiles[i];
     return NULL;
 }
 
 /* Reads a profile once, for all its uses; `use` is the first of them. */
 static void load_profile(struct bh_model *model, struct bh_use_line *use)
 {
-    const struct bh_profile_text *profile = find_profile(model->input, use->name.ptr);
+    const struct bh_profile_text *profile = bh_profile_find(model->input->profiles, model->input->n_profiles, use->name.ptr);
     struct bh_str file = bh_arena_printf(model->arena, "profile:%s", use->name.ptr);
     struct bh_rule_line **first = model->rules_end;
 
@@ -74,7 +75,8 @@ static void load_profile(struct bh_model *model, struct bh_use_line *use)
     for (struct bh_use_line *again = use->next; again; again = again->next)
         if (strcmp(again->name.ptr, use->name.ptr) == 0)
             use->channels |= again->channels;
-    bh_model_parse(model, file, (struct bh_str){ profile->text, (uint32_t)profile->text_len }, BH_FILE_PROFILE);
+    bh_model_parse(model, file, (struct bh_str){ profile->text, (uint32_t)profile->text_len },
+                   BH_FILE_PROFILE);
     for (struct bh_rule_line *rule = *first; rule; rule = rule->next)
         rule->channels = use->channels;
 }
@@ -91,7 +93,8 @@ static void load_profiles(struct bh_model *model)
     }
 }
 
-int bh_policy_compile(const struct bh_policy_input *input, struct bh_diags *diags, struct bh_bytes *ret_bundle)
+int bh_policy_compile(const struct bh_policy_input *input, struct bh_diags *diags,
+                      struct bh_bytes *ret_bundle)
 {
     uint8_t digest[BH_SHA256_SIZE];
     struct bh_bytes bundle = { 0 };

@@ -9,8 +9,9 @@ static bool was_said(const struct bh_diags *diags, const struct bh_diag *diag)
     for (uint32_t i = 0; i < diags->n; i++) {
         const struct bh_diag *item = &diags->items[i];
 
-        if (item->line == diag->line && item->column == diag->column && strcmp(item->text.ptr, diag->text.ptr) == 0 &&
-            item->file.len == diag->file.len && memcmp(item->file.ptr, diag->file.ptr, diag->file.len) == 0)
+        if (item->line == diag->line && item->column == diag->column &&
+            strcmp(item->text.ptr, diag->text.ptr) == 0 && item->file.len == diag->file.len &&
+            memcmp(item->file.ptr, diag->file.ptr, diag->file.len) == 0)
             return true;
     }
     return false;
@@ -19,7 +20,8 @@ static bool was_said(const struct bh_diags *diags, const struct bh_diag *diag)
 void bh_diag_add(struct bh_diags *diags, enum bh_severity severity, struct bh_str file, uint32_t line,
                  uint32_t column, struct bh_str text)
 {
-    struct bh_diag diag = { severity, file, line, column, text.ptr ? text : BH_STR("no memory for the message") };
+    struct bh_diag diag = { severity, file, line, column,
+                            text.ptr ? text : BH_STR("no memory for the message") };
 
     if (was_said(diags, &diag))
         return;

@@ -36,7 +36,8 @@ static void write_commands(FILE *out, const uint64_t mask[2], const uint64_t but
 static bool has_other_than_files(const uint64_t mask[2])
 {
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
-        if (bh_mask_has(mask, i) && !(bh_commands[i].classes & (1u << BH_CLASS_FILE_READ | 1u << BH_CLASS_FILE_WRITE)))
+        if (bh_mask_has(mask, i) &&
+            !(bh_commands[i].classes & (1u << BH_CLASS_FILE_READ | 1u << BH_CLASS_FILE_WRITE)))
             return true;
     return false;
 }
@@ -57,7 +58,8 @@ static void write_targets(FILE *out, const struct bh_rule *rule)
     struct bh_str class = { 0 };
 
     if (by_class(rule)) {
-        const char *name = bh_class_names[rule->verbs == BH_VERB_READ ? BH_CLASS_FILE_READ : BH_CLASS_FILE_WRITE];
+        const char *name =
+            bh_class_names[rule->verbs == BH_VERB_READ ? BH_CLASS_FILE_READ : BH_CLASS_FILE_WRITE];
 
         class = (struct bh_str){ name, (uint32_t)strlen(name) };
         (void)bh_targets_add(&written, class, rule->effect);
@@ -113,7 +115,8 @@ static void write_setting(FILE *out, const struct bh_policy *policy, const struc
         write_paths(out, policy, rule);
         return;
     }
-    if (row->type == BH_TYPE_USER ? rule->user == BH_NO_USER : row->type != BH_TYPE_WORDS && value == row->initial)
+    if (row->type == BH_TYPE_USER ? rule->user == BH_NO_USER
+                                  : row->type != BH_TYPE_WORDS && value == row->initial)
         return;
     if (rule->effect == BH_EFFECT_DENY && !row->deny)
         return;
@@ -185,7 +188,8 @@ static void write_set(FILE *out, const struct bh_slice *slice, const struct bh_s
     if (row->type == BH_TYPE_FENCE) {
         for (uint32_t bit = 1; bh_fence_name(bit); bit <<= 1)
             if ((value | slice->settings[BH_SET_FENCES_OFF]) & bit)
-                (void)fprintf(out, "set %s%s %s\n", row->name, bh_fence_name(bit), value & bit ? "required" : "off");
+                (void)fprintf(out, "set %s%s %s\n", row->name, bh_fence_name(bit),
+                              value & bit ? "required" : "off");
         return;
     }
     if (value == row->initial)

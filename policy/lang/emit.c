@@ -21,9 +21,12 @@ struct tables {
 };
 
 static const size_t element_size[BH_SECTION_COUNT] = {
-    [BH_SECTION_RULES] = sizeof(struct bh_rule),        [BH_SECTION_INDEX] = sizeof(uint16_t),
-    [BH_SECTION_PATHS] = sizeof(struct bh_path),        [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
-    [BH_SECTION_USERS] = sizeof(struct bh_policy_user), [BH_SECTION_GROUPS] = sizeof(uint32_t),
+    [BH_SECTION_RULES] = sizeof(struct bh_rule),
+    [BH_SECTION_INDEX] = sizeof(uint16_t),
+    [BH_SECTION_PATHS] = sizeof(struct bh_path),
+    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
+    [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
+    [BH_SECTION_GROUPS] = sizeof(uint32_t),
     [BH_SECTION_STRINGS] = 1,
 };
 
@@ -64,12 +67,14 @@ static void look_up(struct bh_model *model, const struct bh_rule_line *line, str
     user->found = bh_account_find(model->input->passwd, model->input->group, line->user.ptr, &account);
     if (!user->found)
         bh_report(model->diags, BH_SEVERITY_WARNING, line->user_pos,
-                  "there is no account '%s' here: rules with it grant nothing until there is, and the policy is read "
+                  "there is no account '%s' here: rules with it grant nothing until there is, and the policy "
+                  "is read "
                   "again",
                   line->user.ptr);
     if (account.cut)
         bh_report(model->diags, BH_SEVERITY_WARNING, line->user_pos,
-                  "account '%s' is in more than %u groups: the others are left out", line->user.ptr, BH_GROUPS_MAX);
+                  "account '%s' is in more than %u groups: the others are left out", line->user.ptr,
+                  BH_GROUPS_MAX);
     user->uid = account.uid;
     user->gid = account.gid;
     user->first_group = t->count[BH_SECTION_GROUPS];
@@ -102,9 +107,9 @@ static void add_paths(const struct bh_rule_line *line, struct tables *t, struct 
 
     rule->first_path = *n;
     for (const struct bh_path_line *path = line->paths; path; path = path->next)
-        t->paths[(*n)++] = (struct bh_path){
-            .text = bh_strings_add(&t->strings, path->text), .len = path->text.len, .kind = path->kind
-        };
+        t->paths[(*n)++] = (struct bh_path){ .text = bh_strings_add(&t->strings, path->text),
+                                             .len = path->text.len,
+                                             .kind = path->kind };
     rule->n_paths = *n - rule->first_path;
 }
 
@@ -208,7 +213,8 @@ static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *sl
     return 0;
 }
 
-int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint8_t digest[32], struct bh_bytes *ret)
+int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint8_t digest[32],
+                  struct bh_bytes *ret)
 {
     struct bh_slice slice = { .magic = BH_SLICE_MAGIC, .format = BH_POLICY_FORMAT, .schema = BH_SCHEMA_HASH };
     struct tables t = { 0 };
@@ -236,7 +242,8 @@ static int bind_slices(struct bh_model *model, const struct bh_bytes *slices, st
         size += slices[i].len;
     if (size > BH_POLICY_SIZE_MAX) {
         pos = pos.line ? pos : (struct bh_pos){ model->rules->pos.file, 1, 1 };
-        bh_error_at(model->diags, pos, "the compiled policy takes %zu bytes, and %u are the most: make it smaller", size,
+        bh_error_at(model->diags, pos,
+                    "the compiled policy takes %zu bytes, and %u are the most: make it smaller", size,
                     BH_POLICY_SIZE_MAX);
         return 0;
     }

@@ -21,12 +21,12 @@
 #include "policy/lang/pack.h"
 #include "protocol/base/arena.h"
 
-#define BH_POLICY_FILE_MAX (256u * 1024u) /* bytes of one file */
-#define BH_POLICY_FILES_MAX 64u           /* files of one policy, profiles not counted */
-#define BH_POLICY_NAME_MAX 31u            /* bytes of a rule's, channel's or profile's name */
-#define BH_POLICY_STRING_MAX 4095u        /* bytes of a string, escapes undone */
+#define BH_POLICY_FILE_MAX (256u * 1024u)          /* bytes of one file */
+#define BH_POLICY_FILES_MAX 64u                    /* files of one policy, profiles not counted */
+#define BH_POLICY_NAME_MAX 31u                     /* bytes of a rule's, channel's or profile's name */
+#define BH_POLICY_STRING_MAX 4095u                 /* bytes of a string, escapes undone */
 #define BH_POLICY_MEMORY_MAX (96u * 1024u * 1024u) /* bytes the compiler may take: the limit of its arena */
-#define BH_DIAGS_MAX 20u                  /* diagnostics that are kept; errors replace lesser ones */
+#define BH_DIAGS_MAX 20u                           /* diagnostics that are kept; errors replace lesser ones */
 
 enum bh_severity { BH_SEVERITY_NOTE, BH_SEVERITY_WARNING, BH_SEVERITY_ERROR };
 
@@ -58,6 +58,9 @@ struct bh_profile_text {
     size_t bundle_len;
 };
 
+/* The profile of this name, or NULL. */
+const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n, const char *name);
+
 struct bh_policy_input {
     const struct bh_pack_file *files;
     size_t n_files;
@@ -69,11 +72,12 @@ struct bh_policy_input {
 #define BH_COMPILE_ERRORS 1
 
 /* Compiles to a bundle in the arena. 0, BH_COMPILE_ERRORS (diags has at least one error), -ENOMEM. */
-int bh_policy_compile(const struct bh_policy_input *input, struct bh_diags *diags, struct bh_bytes *ret_bundle);
+int bh_policy_compile(const struct bh_policy_input *input, struct bh_diags *diags,
+                      struct bh_bytes *ret_bundle);
 
 /*
- * A slice as policy text: settled masks, all settings spelt out, rules where they stood (`origin`). Compiled again it
- * gives the same slice but for the digest. `row` says how the channel is opened. 0 or -ENOMEM.
+ * A slice as policy text: settled masks, all settings spelt out, rules where they stood (`origin`). Compiled
+ * again it gives the same slice but for the digest. `row` says how the channel is opened. 0 or -ENOMEM.
  */
 int bh_policy_dump(const struct bh_policy *policy, const struct bh_bundle_row *row, struct bh_arena *arena,
                    struct bh_str *ret_text);

@@ -36,21 +36,21 @@ struct bh_path_line {
 
 struct bh_rule_line {
     struct bh_rule_line *next;
-    struct bh_pos pos;         /* where it stands in the text */
-    struct bh_str file, name;  /* as reported: `origin` may say otherwise than pos; name "" until checked */
+    struct bh_pos pos;        /* where it stands in the text */
+    struct bh_str file, name; /* as reported: `origin` may say otherwise than pos; name "" until checked */
     uint32_t line;
     enum bh_effect effect;
     enum bh_file_kind kind;
     struct bh_targets targets;
     struct bh_ref *on, *excepts;
     uint64_t values[BH_SLOT_COUNT];
-    uint32_t given;            /* bit per slot that the block says */
+    uint32_t given; /* bit per slot that the block says */
     struct bh_path_line *paths;
     struct bh_str user;
     struct bh_pos user_pos;
-    bool conditional;          /* it has conditions on the object of guest-file-open */
-    uint32_t channels;         /* bit per channel, resolved */
-    uint32_t number;           /* in the slice being written, or BH_NO_RULE */
+    bool conditional;  /* it has conditions on the object of guest-file-open */
+    uint32_t channels; /* bit per channel, resolved */
+    uint32_t number;   /* in the slice being written, or BH_NO_RULE */
 };
 
 struct bh_channel_line {
@@ -76,11 +76,11 @@ struct bh_model {
     uint32_t n_channels;
     struct bh_rule_line *rules, **rules_end;
     struct bh_use_line *uses, **uses_end;
-    struct bh_targets drop_ins;  /* what drop-ins may allow */
+    struct bh_targets drop_ins; /* what drop-ins may allow */
     uint64_t settings[BH_SET_COUNT];
     struct bh_pos set_at[BH_SET_COUNT];
     uint32_t fences_said;
-    struct bh_pos commands_at;   /* line 0: not said */
+    struct bh_pos commands_at; /* line 0: not said */
 };
 
 /* An arena allocation that reports when there is no room. */

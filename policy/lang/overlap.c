@@ -43,8 +43,8 @@ static bool same_byte(const struct component *a, size_t i, const struct componen
 }
 
 /*
- * Does some text match both? row[k] says it of the ends of `a` from i on and of `b` from k on; the rows are made
- * from the last i to the first. A star takes nothing, or what the other side takes next.
+ * Does some text match both? row[k] says it of the ends of `a` from i on and of `b` from k on; the rows are
+ * made from the last i to the first. A star takes nothing, or what the other side takes next.
  */
 static bool meet(const struct component *a, const struct component *b)
 {
@@ -108,7 +108,8 @@ const char *bh_rules_conflict(const struct bh_rule_line *a, uint16_t a_verbs, co
     for (unsigned i = 0; both && i < bh_n_settings; i++) {
         const struct bh_setting_row *row = &bh_settings[i];
 
-        if (row->domain != BH_DOMAIN_FILE || row->merge != BH_MERGE_AGREE || (row->verbs && !(row->verbs & both)))
+        if (row->domain != BH_DOMAIN_FILE || row->merge != BH_MERGE_AGREE ||
+            (row->verbs && !(row->verbs & both)))
             continue;
         if (says_otherwise(row, a, b))
             return some_paths_meet(a, b) ? row->name : NULL;

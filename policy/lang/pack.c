@@ -85,9 +85,9 @@ static size_t read_file(const char *p, size_t left, struct bh_pack_file *ret)
     for (size_t i = len; i < padded(len); i++)
         if (p[i] != '\0')
             return 0;
-    *ret = (struct bh_pack_file){
-        .name = { p, row.name_len }, .drop_in = row.drop_in, .text = { p + row.name_len, row.text_len }
-    };
+    *ret = (struct bh_pack_file){ .name = { p, row.name_len },
+                                  .drop_in = row.drop_in,
+                                  .text = { p + row.name_len, row.text_len } };
     return sizeof(row) + padded(len);
 }
 

@@ -16,9 +16,9 @@
 
 #include "protocol/base/arena.h"
 
-#define BH_PACK_FILES_MAX 1024u       /* more than a policy may have: the compiler says so in words */
-#define BH_PACK_NAME_MAX 255u         /* bytes; printable, no ':' and no '"': a name stands in messages */
-#define BH_PACK_SIZE_MAX (32u << 20)  /* bytes of a pack */
+#define BH_PACK_FILES_MAX 1024u      /* more than a policy may have: the compiler says so in words */
+#define BH_PACK_NAME_MAX 255u        /* bytes; printable, no ':' and no '"': a name stands in messages */
+#define BH_PACK_SIZE_MAX (32u << 20) /* bytes of a pack */
 
 struct bh_pack_file {
     struct bh_str name; /* as messages show it: "/etc/bulkhead/policy" */
@@ -32,6 +32,7 @@ size_t bh_pack_size(const struct bh_pack_file *files, size_t n);
 /* Writes bh_pack_size() bytes to `out`. */
 void bh_pack_write(const struct bh_pack_file *files, size_t n, void *out);
 
-/* The files of a pack, pointing into `data` (4-byte aligned); the list is the arena's. 0, -EBADMSG, -ENOMEM. */
+/* The files of a pack, pointing into `data` (4-byte aligned); the list is the arena's. 0, -EBADMSG, -ENOMEM.
+ */
 int bh_pack_read(const void *data, size_t size, struct bh_arena *arena, struct bh_pack_file **ret_files,
                  size_t *ret_n);

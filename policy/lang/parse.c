@@ -47,7 +47,8 @@ static bool parse_commands(struct bh_parser *parser)
     if (!bh_parser_number(parser, "how many commands were reviewed (a number)", UINT32_MAX, &n))
         return false;
     if (n > BH_CMD_COUNT || (n < BH_CMD_COUNT && parser->kind == BH_FILE_PROFILE)) {
-        bh_error_at(model->diags, pos, "this build knows %u commands, not %u: review the policy and write `commands %u`",
+        bh_error_at(model->diags, pos,
+                    "this build knows %u commands, not %u: review the policy and write `commands %u`",
                     (unsigned)BH_CMD_COUNT, (unsigned)n, (unsigned)BH_CMD_COUNT);
         return false;
     }
@@ -56,7 +57,8 @@ static bool parse_commands(struct bh_parser *parser)
     if (!main_only(parser, pos, "commands"))
         return false;
     if (model->commands_at.line) {
-        bh_error_at(model->diags, pos, "`commands` was said in line %u already: keep one", model->commands_at.line);
+        bh_error_at(model->diags, pos, "`commands` was said in line %u already: keep one",
+                    model->commands_at.line);
         return false;
     }
     model->commands_at = pos;
@@ -73,13 +75,16 @@ static bool parse_method(struct bh_parser *parser, struct bh_channel_line *chann
     if (!bh_parser_take(parser, BH_TOKEN_WORD, "METHOD:PATH", &token))
         return false;
     colon = strchr(token.text.ptr, ':');
-    channel->method = bh_arena_str(parser->model->arena, token.text.ptr, colon ? (size_t)(colon - token.text.ptr) : 0);
+    channel->method =
+        bh_arena_str(parser->model->arena, token.text.ptr, colon ? (size_t)(colon - token.text.ptr) : 0);
     channel->path = colon ? (struct bh_str){ colon + 1, (uint32_t)strlen(colon + 1) } : BH_STR("");
-    while (channel->method.ptr && bh_channel_methods[i] && strcmp(bh_channel_methods[i], channel->method.ptr) != 0)
+    while (channel->method.ptr && bh_channel_methods[i] &&
+           strcmp(bh_channel_methods[i], channel->method.ptr) != 0)
         i++;
     if (!channel->method.ptr || !bh_channel_methods[i]) {
-        bh_error_at(parser->model->diags, token.pos,
-                    "a channel is opened by unix-listen:PATH, virtio:NAME, isa-serial:PATH or vsock-listen:CID:PORT");
+        bh_error_at(
+            parser->model->diags, token.pos,
+            "a channel is opened by unix-listen:PATH, virtio:NAME, isa-serial:PATH or vsock-listen:CID:PORT");
         return false;
     }
     if (channel->path.len > 0 && channel->path.len <= CHANNEL_PATH_MAX)
@@ -111,8 +116,9 @@ static bool parse_channel(struct bh_parser *parser)
     }
     for (uint32_t i = 0; i < model->n_channels; i++)
         if (strcmp(model->channels[i].name.ptr, channel.name.ptr) == 0) {
-            bh_error_at(model->diags, token.pos, "channel '%s' was opened in line %u already: choose another name",
-                        channel.name.ptr, model->channels[i].pos.line);
+            bh_error_at(model->diags, token.pos,
+                        "channel '%s' was opened in line %u already: choose another name", channel.name.ptr,
+                        model->channels[i].pos.line);
             return false;
         }
     if (model->n_channels == BH_CHANNELS_MAX) {
@@ -165,8 +171,8 @@ static bool parse_set(struct bh_parser *parser)
         return false;
     row = bh_setting_find(BH_DOMAIN_SET, token.text.ptr, &fence);
     if (!row) {
-        bh_error_at(model->diags, token.pos, "there is no setting '%.64s': see the list in bulkhead-policy(5)",
-                    token.text.ptr);
+        bh_error_at(model->diags, token.pos,
+                    "there is no setting '%.64s': see the list in bulkhead-policy(5)", token.text.ptr);
         return false;
     }
     if (!bh_parser_value(parser, row, &value))
@@ -220,14 +226,17 @@ static bool parse_statement(struct bh_parser *parser)
     };
 
     if (parser->n_statements++ == 0)
-        return bh_parser_accept(parser, "policy") ? parse_version(parser)
-                                                  : bh_parser_expected(parser, "`policy 1`, the first line of a file,");
-    if (bh_parser_is_word(parser, "rule") || bh_parser_is_word(parser, "allow") || bh_parser_is_word(parser, "deny"))
+        return bh_parser_accept(parser, "policy")
+                   ? parse_version(parser)
+                   : bh_parser_expected(parser, "`policy 1`, the first line of a file,");
+    if (bh_parser_is_word(parser, "rule") || bh_parser_is_word(parser, "allow") ||
+        bh_parser_is_word(parser, "deny"))
         return bh_parser_rule(parser);
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
         if (bh_parser_accept(parser, statements[i].word))
             return statements[i].parse(parser);
-    return bh_parser_expected(parser, "`allow`, `deny`, `rule`, `use`, `channel`, `commands`, `set` or `drop-ins`");
+    return bh_parser_expected(parser,
+                              "`allow`, `deny`, `rule`, `use`, `channel`, `commands`, `set` or `drop-ins`");
 }
 
 static bool at_line_end(const struct bh_parser *parser)
@@ -249,7 +258,8 @@ void bh_model_parse(struct bh_model *model, struct bh_str name, struct bh_str te
         }
         if (parse_statement(&parser) && !at_line_end(&parser))
             (void)bh_parser_expected(&parser, "the end of the line");
-        while (parser.token.kind != BH_TOKEN_END && !(parser.depth == 0 && parser.token.kind == BH_TOKEN_LINE))
+        while (parser.token.kind != BH_TOKEN_END &&
+               !(parser.depth == 0 && parser.token.kind == BH_TOKEN_LINE))
             bh_parser_advance(&parser);
     }
     if (parser.n_statements == 0)

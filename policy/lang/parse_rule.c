@@ -91,7 +91,8 @@ static bool parse_user(struct bh_parser *parser, struct bh_rule_line *rule)
     return true;
 }
 
-static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
+static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *rule,
+                                const struct bh_setting_row *row)
 {
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_PATH:
@@ -125,7 +126,8 @@ static bool parse_setting(struct bh_parser *parser, struct bh_rule_line *rule)
         return false;
     }
     if (rule->effect == BH_EFFECT_DENY && !row->deny) {
-        bh_error_at(diags, token.pos, "a deny opens nothing, so `%s` has no meaning in it: remove it", row->name);
+        bh_error_at(diags, token.pos, "a deny opens nothing, so `%s` has no meaning in it: remove it",
+                    row->name);
         return false;
     }
     rule->given |= bit;
@@ -143,7 +145,8 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
         if (parser->token.kind == BH_TOKEN_CLOSE)
             break;
         if (parser->token.kind == BH_TOKEN_END) {
-            bh_error_at(parser->model->diags, rule->pos, "the block of this rule is not closed: a } is missing");
+            bh_error_at(parser->model->diags, rule->pos,
+                        "the block of this rule is not closed: a } is missing");
             return false;
         }
         if (parse_setting(parser, rule) &&
@@ -152,7 +155,8 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
             continue;
         ok = false;
         while (parser->token.kind != BH_TOKEN_END &&
-               !(parser->depth == 1 && (parser->token.kind == BH_TOKEN_LINE || parser->token.kind == BH_TOKEN_CLOSE)))
+               !(parser->depth == 1 &&
+                 (parser->token.kind == BH_TOKEN_LINE || parser->token.kind == BH_TOKEN_CLOSE)))
             bh_parser_advance(parser);
     }
     bh_parser_advance(parser);
@@ -165,9 +169,10 @@ static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
     struct bh_diags *diags = parser->model->diags;
 
     if (rule->given && (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {
-        bh_error_at(diags, rule->pos,
-                    "the settings of this rule speak of opening files: let it name guest-file-open, @file-read or "
-                    "@file-write, and write another rule for the other commands");
+        bh_error_at(
+            diags, rule->pos,
+            "the settings of this rule speak of opening files: let it name guest-file-open, @file-read or "
+            "@file-write, and write another rule for the other commands");
         return false;
     }
     for (unsigned i = 0; i < bh_n_settings; i++) {
@@ -177,7 +182,8 @@ static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
             continue;
         if (row->verbs & rule->values[BH_SLOT_VERBS])
             continue;
-        bh_error_at(diags, rule->pos, "`%s` has no meaning beside the verbs that this rule grants: remove it", row->name);
+        bh_error_at(diags, rule->pos, "`%s` has no meaning beside the verbs that this rule grants: remove it",
+                    row->name);
         return false;
     }
     return true;
@@ -188,11 +194,13 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_diags *diags = parser->model->diags;
     uint64_t *verbs = &rule->values[BH_SLOT_VERBS];
-    bool allow = rule->effect == BH_EFFECT_ALLOW, opens = bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);
+    bool allow = rule->effect == BH_EFFECT_ALLOW,
+         opens = bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);
 
     if (allow && rule->targets.bare_open && !(rule->given & 1u << BH_SLOT_VERBS)) {
-        bh_error_at(diags, rule->pos, "this rule grants guest-file-open without saying for what: add `verbs read`, or name "
-                                      "@file-read or @file-write instead");
+        bh_error_at(diags, rule->pos,
+                    "this rule grants guest-file-open without saying for what: add `verbs read`, or name "
+                    "@file-read or @file-write instead");
         return false;
     }
     if (!(rule->given & 1u << BH_SLOT_VERBS))
@@ -200,7 +208,8 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
     if (!check_given(parser, rule))
         return false;
     if (allow && *verbs & ~(uint64_t)BH_VERB_READ && !rule->user.ptr) {
-        bh_error_at(diags, rule->pos, "this rule grants more than reading, so it must say as whom: add `user NAME`");
+        bh_error_at(diags, rule->pos,
+                    "this rule grants more than reading, so it must say as whom: add `user NAME`");
         return false;
     }
     for (unsigned i = 0; allow && opens && i < bh_n_settings; i++)
@@ -208,7 +217,8 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
             !(rule->given & 1u << bh_settings[i].slot))
             rule->values[bh_settings[i].slot] = bh_settings[i].initial;
     rule->conditional = opens && (allow || rule->paths || *verbs != BH_VERB_ALL);
-    if (!allow && rule->given) /* conditions can be judged for an open only: the others are not denied by them */
+    if (!allow &&
+        rule->given) /* conditions can be judged for an open only: the others are not denied by them */
         memset(rule->targets.mask, 0, sizeof(rule->targets.mask));
     if (!allow && rule->given)
         bh_mask_add(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);
@@ -230,8 +240,9 @@ static bool parse_clauses(struct bh_parser *parser, struct bh_rule_line *rule)
     pos = parser->token.pos;
     if (bh_parser_accept(parser, "except")) {
         if (rule->effect == BH_EFFECT_ALLOW) {
-            bh_error_at(parser->model->diags, pos, "only a deny has exceptions: write a deny for what this rule must not "
-                                                   "grant");
+            bh_error_at(parser->model->diags, pos,
+                        "only a deny has exceptions: write a deny for what this rule must not "
+                        "grant");
             return false;
         }
         if (!bh_parser_refs(parser, "the name of a rule", &rule->excepts))
@@ -251,7 +262,8 @@ static bool parse_body(struct bh_parser *parser, struct bh_rule_line *rule)
     else if (!bh_parser_accept(parser, "allow"))
         return bh_parser_expected(parser, "`allow` or `deny`");
     if (rule->effect == BH_EFFECT_DENY && parser->kind == BH_FILE_PROFILE) {
-        bh_error_at(parser->model->diags, rule->pos, "profiles hold only allows: put the deny into the policy");
+        bh_error_at(parser->model->diags, rule->pos,
+                    "profiles hold only allows: put the deny into the policy");
         return false;
     }
     targets_ok = bh_parser_targets(parser, rule->effect, &rule->targets);

@@ -20,7 +20,8 @@ bool bh_parser_expected(struct bh_parser *parser, const char *what)
     if (token->kind == BH_TOKEN_BAD)
         return false;
     if (token->kind == BH_TOKEN_WORD || token->kind == BH_TOKEN_STRING)
-        bh_error_at(parser->model->diags, token->pos, "%s should stand here, not '%.64s'", what, token->text.ptr);
+        bh_error_at(parser->model->diags, token->pos, "%s should stand here, not '%.64s'", what,
+                    token->text.ptr);
     else
         bh_error_at(parser->model->diags, token->pos, "%s should stand here, but here %s%s", what,
                     token->kind <= BH_TOKEN_LINE ? "" : "is ", found[token->kind]);
@@ -66,10 +67,11 @@ bool bh_parser_name_ok(struct bh_parser *parser, const struct bh_token *token, c
     if (name[0] >= 'a' && name[0] <= 'z' && token->text.len <= BH_POLICY_NAME_MAX &&
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == token->text.len)
         return true;
-    bh_error_at(parser->model->diags, token->pos,
-                "'%.64s' cannot be the name of a %s: use a small letter, then small letters, digits and '-', at most "
-                "%u in all",
-                name, what, BH_POLICY_NAME_MAX);
+    bh_error_at(
+        parser->model->diags, token->pos,
+        "'%.64s' cannot be the name of a %s: use a small letter, then small letters, digits and '-', at most "
+        "%u in all",
+        name, what, BH_POLICY_NAME_MAX);
     return false;
 }
 
@@ -102,7 +104,8 @@ bool bh_parser_targets(struct bh_parser *parser, enum bh_effect effect, struct b
         if (bh_targets_add(ret, token.text, effect))
             continue;
         ok = false;
-        bh_error_at(parser->model->diags, token.pos, "there is no %s '%.64s': see the list in bulkhead-policy(5)",
+        bh_error_at(parser->model->diags, token.pos,
+                    "there is no %s '%.64s': see the list in bulkhead-policy(5)",
                     token.text.ptr[0] == '@' ? "class" : "command", token.text.ptr);
     } while (bh_parser_comma(parser));
     return ok;
@@ -168,7 +171,9 @@ static bool convert(const struct bh_setting_row *row, const char *text, uint64_t
     static const struct unit sizes[] = {
         { 'K', 1ull << 10 }, { 'M', 1ull << 20 }, { 'G', 1ull << 30 }, { 'T', 1ull << 40 }, { 0, 1 }
     };
-    static const struct unit durations[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0, 0 } };
+    static const struct unit durations[] = {
+        { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0, 0 }
+    };
 
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_SIZE:

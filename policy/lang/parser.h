@@ -14,7 +14,7 @@ struct bh_parser {
     struct bh_scan scan;
     struct bh_token token; /* the next one, not yet taken */
     enum bh_file_kind kind;
-    unsigned depth;        /* open braces before `token` */
+    unsigned depth;            /* open braces before `token` */
     struct bh_str origin_file; /* `origin`: of the next rule; .ptr NULL when not said */
     uint32_t origin_line;
     unsigned n_statements;
@@ -32,7 +32,8 @@ bool bh_parser_is_word(const struct bh_parser *parser, const char *word);
 bool bh_parser_accept(struct bh_parser *parser, const char *word);
 
 /* Takes a token of this kind, or reports that `what` should stand here. */
-bool bh_parser_take(struct bh_parser *parser, enum bh_token_kind kind, const char *what, struct bh_token *ret);
+bool bh_parser_take(struct bh_parser *parser, enum bh_token_kind kind, const char *what,
+                    struct bh_token *ret);
 
 /* After a comma, lines may end. True if there was a comma. */
 bool bh_parser_comma(struct bh_parser *parser);

@@ -56,7 +56,8 @@ static void report_conflicts(struct bh_model *model, const struct bh_plan *plan)
             setting = bh_rules_conflict(a->line, a->verbs, b->line, b->verbs);
             if (setting)
                 bh_error_at(model->diags, b->line->pos,
-                            "the rules '%s' and '%s' can both match one file and differ in `%s`: let them say the same, "
+                            "the rules '%s' and '%s' can both match one file and differ in `%s`: let them "
+                            "say the same, "
                             "or keep their paths or verbs apart",
                             a->line->name.ptr, b->line->name.ptr, setting);
         }

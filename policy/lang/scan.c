@@ -43,8 +43,8 @@ bool bh_scan_begin(struct bh_scan *scan, struct bh_diags *diags, struct bh_str f
 {
     *scan = (struct bh_scan){ .diags = diags, .text = text.ptr, .len = text.len, .pos = { file, 1, 1 } };
     if (text.len > BH_POLICY_FILE_MAX) {
-        bh_error_at(diags, scan->pos, "the file has %u bytes, and %u are the most: split it into drop-ins", text.len,
-                    BH_POLICY_FILE_MAX);
+        bh_error_at(diags, scan->pos, "the file has %u bytes, and %u are the most: split it into drop-ins",
+                    text.len, BH_POLICY_FILE_MAX);
         return false;
     }
     if (text.len > 0 && !bh_utf8_valid(text.ptr, text.len)) {
@@ -88,7 +88,8 @@ static void scan_word(struct bh_scan *scan, struct bh_token *token)
     token->kind = BH_TOKEN_WORD;
     token->text = bh_arena_str(scan->diags->arena, scan->text + start, scan->at - start);
     if (!token->text.ptr || token->text.len > BH_POLICY_STRING_MAX) {
-        bh_error_at(scan->diags, token->pos, "this word is too long: %u bytes are the most", BH_POLICY_STRING_MAX);
+        bh_error_at(scan->diags, token->pos, "this word is too long: %u bytes are the most",
+                    BH_POLICY_STRING_MAX);
         token->kind = BH_TOKEN_BAD;
     }
 }
@@ -136,13 +137,15 @@ static void scan_string(struct bh_scan *scan, struct bh_token *token)
 static void scan_mark(struct bh_scan *scan, struct bh_token *token)
 {
     static const char marks[] = "\n,{}";
-    static const enum bh_token_kind kinds[] = { BH_TOKEN_LINE, BH_TOKEN_COMMA, BH_TOKEN_OPEN, BH_TOKEN_CLOSE };
+    static const enum bh_token_kind kinds[] = { BH_TOKEN_LINE, BH_TOKEN_COMMA, BH_TOKEN_OPEN,
+                                                BH_TOKEN_CLOSE };
     const char *mark = strchr(marks, scan->text[scan->at]);
 
     if (mark) {
         token->kind = kinds[mark - marks];
     } else {
-        bh_error_at(scan->diags, token->pos, "this character has no meaning here: put it into a string or remove it");
+        bh_error_at(scan->diags, token->pos,
+                    "this character has no meaning here: put it into a string or remove it");
         token->kind = BH_TOKEN_BAD;
     }
     do

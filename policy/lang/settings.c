@@ -16,42 +16,101 @@ static const char *const deny_continue[] = { "deny", "continue", NULL };
 static const char *const levels[] = { "preferred", "required", "off", NULL };
 
 const struct bh_setting_row bh_settings[] = {
-    { .name = "path", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_PATH, .merge = BH_MERGE_UNITE, .slot = BH_SLOT_PATH,
+    { .name = "path",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_PATH,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_PATH,
       .deny = true,
-      .doc = "Which files: `is` one path, `beneath` a directory (itself included), or `glob`, where * and ? stay within "
+      .doc = "Which files: `is` one path, `beneath` a directory (itself included), or `glob`, where * and ? "
+             "stay within "
              "one component. Several lines and sets unite. Without it: any path." },
-    { .name = "verbs", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_WORDS, .merge = BH_MERGE_UNITE,
-      .slot = BH_SLOT_VERBS, .deny = true, .words = verbs,
-      .doc = "What an open may ask for; in a deny, what it must not ask for. @file-read stands for read, @file-write "
+    { .name = "verbs",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_WORDS,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_VERBS,
+      .deny = true,
+      .words = verbs,
+      .doc = "What an open may ask for; in a deny, what it must not ask for. @file-read stands for read, "
+             "@file-write "
              "for the others." },
-    { .name = "user", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_USER, .merge = BH_MERGE_AGREE, .slot = BH_SLOT_USER,
-      .doc = "The account that opens the file, and owns what it creates. Required where the rule grants more than "
+    { .name = "user",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_USER,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_USER,
+      .doc = "The account that opens the file, and owns what it creates. Required where the rule grants more "
+             "than "
              "read." },
-    { .name = "max-size", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_SIZE, .merge = BH_MERGE_AGREE,
-      .slot = BH_SLOT_MAX_SIZE, .verbs = BH_VERB_WRITE | BH_VERB_APPEND, .least = 1, .most = INT64_MAX,
+    { .name = "max-size",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_SIZE,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_MAX_SIZE,
+      .verbs = BH_VERB_WRITE | BH_VERB_APPEND,
+      .least = 1,
+      .most = INT64_MAX,
       .doc = "Bytes that a file may have after a write. Without it: no limit." },
-    { .name = "create-mode", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_MODE, .merge = BH_MERGE_AGREE,
-      .slot = BH_SLOT_CREATE_MODE, .verbs = BH_VERB_CREATE, .least = 0, .most = 0777, .initial = 0600,
+    { .name = "create-mode",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_MODE,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_CREATE_MODE,
+      .verbs = BH_VERB_CREATE,
+      .least = 0,
+      .most = 0777,
+      .initial = 0600,
       .doc = "Permissions of a file that the rule creates, in octal." },
-    { .name = "types", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_WORD, .merge = BH_MERGE_AGREE,
-      .slot = BH_SLOT_TYPES, .words = types, .initial = BH_TYPES_REGULAR,
-      .doc = "`regular`: a regular file with one name, not on a pseudo file system. `any`: whatever is there." },
-    { .name = "symlinks", .domain = BH_DOMAIN_FILE, .type = BH_TYPE_WORD, .merge = BH_MERGE_AGREE,
-      .slot = BH_SLOT_SYMLINKS, .words = symlinks, .initial = BH_SYMLINKS_REFUSE,
-      .doc = "Links on the way: `refuse` them, follow `trusted` ones (root's, in directories that only root writes), or "
+    { .name = "types",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_TYPES,
+      .words = types,
+      .initial = BH_TYPES_REGULAR,
+      .doc =
+          "`regular`: a regular file with one name, not on a pseudo file system. `any`: whatever is there." },
+    { .name = "symlinks",
+      .domain = BH_DOMAIN_FILE,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_SYMLINKS,
+      .words = symlinks,
+      .initial = BH_SYMLINKS_REFUSE,
+      .doc = "Links on the way: `refuse` them, follow `trusted` ones (root's, in directories that only root "
+             "writes), or "
              "`follow` all." },
-    { .name = "explain-to-client", .domain = BH_DOMAIN_SET, .type = BH_TYPE_WORD, .merge = BH_MERGE_ONCE,
-      .slot = BH_SET_EXPLAIN_TO_CLIENT, .words = no_yes,
+    { .name = "explain-to-client",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_EXPLAIN_TO_CLIENT,
+      .words = no_yes,
       .doc = "Whether an error to the client names the rule that decided." },
-    { .name = "handle-idle", .domain = BH_DOMAIN_SET, .type = BH_TYPE_DURATION, .merge = BH_MERGE_ONCE,
-      .slot = BH_SET_HANDLE_IDLE_S, .most = BH_IDLE_MAX_S, .initial = 600,
+    { .name = "handle-idle",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_DURATION,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_HANDLE_IDLE_S,
+      .most = BH_IDLE_MAX_S,
+      .initial = 600,
       .doc = "Time without use after which a file handle is closed; 0 for never." },
-    { .name = "audit-failure", .domain = BH_DOMAIN_SET, .type = BH_TYPE_WORD, .merge = BH_MERGE_ONCE,
-      .slot = BH_SET_AUDIT_FAILURE, .words = deny_continue,
+    { .name = "audit-failure",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_AUDIT_FAILURE,
+      .words = deny_continue,
       .doc = "What becomes of a request that changes the guest while its audit record cannot be queued." },
-    { .name = FENCE_PREFIX, .domain = BH_DOMAIN_SET, .type = BH_TYPE_FENCE, .merge = BH_MERGE_ONCE,
-      .slot = BH_SET_FENCES_REQUIRED, .words = levels,
-      .doc = "One setting per fence. `required`: a process that cannot have it does not start; `preferred`: it is "
+    { .name = FENCE_PREFIX,
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_FENCE,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_FENCES_REQUIRED,
+      .words = levels,
+      .doc = "One setting per fence. `required`: a process that cannot have it does not start; `preferred`: "
+             "it is "
              "reported; `off`: not asked for." },
 };
 
@@ -65,9 +124,11 @@ static uint32_t find_fence(const char *name)
     return 0;
 }
 
-const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name, uint32_t *ret_fence)
+const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,
+                                             uint32_t *ret_fence)
 {
-    uint32_t fence = strncmp(name, FENCE_PREFIX, strlen(FENCE_PREFIX)) == 0 ? find_fence(name + strlen(FENCE_PREFIX)) : 0;
+    uint32_t fence =
+        strncmp(name, FENCE_PREFIX, strlen(FENCE_PREFIX)) == 0 ? find_fence(name + strlen(FENCE_PREFIX)) : 0;
 
     for (unsigned i = 0; i < bh_n_settings; i++) {
         const struct bh_setting_row *row = &bh_settings[i];

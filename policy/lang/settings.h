@@ -58,4 +58,5 @@ extern const struct bh_setting_row bh_settings[];
 extern const unsigned bh_n_settings;
 
 /* The row for a name, or NULL. "fence-net" finds the row of fences and its bit (*ret_fence; 0 for others). */
-const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name, uint32_t *ret_fence);
+const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,
+                                             uint32_t *ret_fence);

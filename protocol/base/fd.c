@@ -1,4 +1,4 @@
-/* Descriptor passing and anonymous files of fd.h. */
+/* Descriptors of fd.h. Making an anonymous file is apart (memfd.c): most processes may not. */
 #include "protocol/base/fd.h"
 
 #include <errno.h>
@@ -98,21 +98,6 @@ int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
     if (*ret_fd >= 0)
         (void)close(bh_take_fd(ret_fd));
     return -EPROTO;
-}
-
-int bh_memfd_new(const char *name, const void *data, size_t size)
-{
-    _cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)size) < 0)
-        return -errno;
-    r = data ? bh_write_all(fd, data, size) : 0;
-    if (r < 0)
-        return r;
-    return bh_take_fd(&fd);
 }
 
 int bh_memfd_seal(int fd)

@@ -110,7 +110,7 @@ def test_killed_audit_loses_nothing(agent, folder):
     with agent.client() as client:
         for n in range(60):
             if n % 6 == 3:
-                kill(agent.pid("audit"))
+                kill(wait_for(lambda: agent.processes("audit"), 10, "an audit process")[0]["pid"])
             names.append(f"{folder}/f{n}")
             client.close_file(client.open(names[-1], "w"))
     wait_for(lambda: len(agent.audit("closed")) >= 60, 15, "all records")
@@ -134,7 +134,7 @@ assert libc.unshare(0x20000) == 0
 assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
 folder = pathlib.Path({folder!r})
 (folder / "small").mkdir()
-assert libc.mount(b"tmpfs", bytes(folder / "small"), b"tmpfs", 0, b"size=256k") == 0
+assert libc.mount(b"tmpfs", bytes(folder / "small"), b"tmpfs", 0, b"size=256k,mode=700") == 0
 from harness import Agent
 with Agent(folder / "agent", "open", "--audit-dir", folder / "small") as agent, agent.client() as client:
     refused = done = 0

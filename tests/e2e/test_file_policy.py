@@ -157,18 +157,20 @@ def test_refused_open_does_not_truncate(client, place):
     assert (place / "outside" / "secret").read_bytes() == SECRET
 
 
-@pytest.mark.parametrize("what", ["file", "symlink", "directory"])
+@pytest.mark.parametrize("what", ["hard link", "symlink", "folder"])
 def test_swap_race(agent, place, what):
     """A user flips a good and a bad name 200,000 times in all; no open ever yields the bad one's bytes."""
-    good, bad = place / "allowed" / "a", place / "outside" / "b"
-    if what == "directory":
-        good.mkdir(), bad.mkdir()
-        (good / "f").write_bytes(PUBLIC), (bad / "f").write_bytes(SECRET)
+    name = good = place / "allowed" / "a"
+    bad = place / "outside" / "b"
+    if what == "folder":
+        good.mkdir()
+        (place / "outside" / "real").mkdir()
+        (good / "f").write_bytes(PUBLIC), (place / "outside" / "real" / "f").write_bytes(SECRET)
+        bad.symlink_to(place / "outside" / "real")
         name = good / "f"
     else:
         good.write_bytes(PUBLIC)
-        bad.symlink_to(place / "outside" / "secret") if what == "symlink" else bad.write_bytes(SECRET)
-        name = good
+        (bad.symlink_to if what == "symlink" else bad.hardlink_to)(place / "outside" / "secret")
     flips = subprocess.Popen([BUILD / "tests" / "e2e" / "flip", good, bad, "66668"])
     seen = {"ok": 0, "refused": 0}
     with agent.client() as client:

@@ -127,7 +127,7 @@ def agent(folder):
     (folder / "logs" / "f").write_bytes(b"allowed bytes")
     (folder / "secret").write_bytes(b"secret bytes")
     agent = Agent(folder / "agent", POLICY.format(folder), build=programs)
-    agent.answers = lambda: agent.socket.exists()
+    agent.answers = lambda: agent.socket.exists() and (agent.folder / "bulkhead" / "status.json").exists()
     with agent:
         yield agent
         assert agent.process.poll() is None, agent.log_text()[-3000:]
@@ -193,6 +193,12 @@ def test_kill_reaches_its_own_workers_only(agent, rogue, folder):
     assert agent.pid("audit") == audit
 
 
+def useful(rogue, peer, folder):
+    """A finished request: without one between two deaths, a worker is started later and later."""
+    command, payload = ("guest-get-host-name", b"") if peer == INFO else ("guest-file-open", open_args(f"{folder}/secret"))
+    assert rogue.call(peer, command, payload)
+
+
 def malformed():
     good = frame(CALL, "guest-get-host-name")
     rows = [(f"{size} bytes", good[:size]) for size in range(1, FRAME.size)]
@@ -214,6 +220,7 @@ def test_malformed_frames(agent, rogue, folder, peer):
     """Each alone, to a fresh link: an error or the end of the link, never a reply."""
     for name, packet in malformed():
         wait_for(lambda: rogue.start(peer), 10, name)
+        useful(rogue, peer, folder)
         rogue.send(b"P", peer, packet)
         try:
             kind, _, data = rogue.until(b"P", b"E", b"N", timeout=0.05)
@@ -241,6 +248,7 @@ def test_random_payloads(agent, rogue, folder):
         answer = rogue.call(FS, command, payload)
         if answer is None:
             wait_for(lambda: rogue.start(FS), 10, "fs after a broken link")
+            useful(rogue, FS, folder)
         elif answer[0] == REPLY and command == "guest-file-open":
             rogue.call(FS, "guest-file-close", answer[1])
     assert (folder / "secret").read_bytes() == b"secret bytes"

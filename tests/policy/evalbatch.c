@@ -105,8 +105,8 @@ static void compile(struct batch *batch)
     if (bh_bundle_open(&batch->bundle, bundle.ptr, bundle.len) < 0)
         bad("the compiler made a bundle that does not open");
     for (uint32_t i = 0; i < batch->bundle->count; i++)
-        if (bh_policy_open(&batch->policies[i], bundle.ptr + batch->bundle->rows[i].offset, batch->bundle->rows[i].size) <
-            0)
+        if (bh_policy_open(&batch->policies[i], bundle.ptr + batch->bundle->rows[i].offset,
+                           batch->bundle->rows[i].size) < 0)
             bad("the compiler made a slice that does not open");
 }
 

@@ -243,6 +243,12 @@ def random_request(random, policy):
         if request["command"] != OPEN:
             return request
     path = random_path(random, PARTS + ["c"])
+    conditions = [condition for file in policy["files"] for rule in file for condition in rule["paths"]]
+    if conditions and random.random() < 0.6:
+        kind, path = random.choice(conditions)
+        path = path.replace("*", random.choice(["", "a", "b"])).replace("?", "b") or "/"
+        if kind == "beneath" and random.random() < 0.5:
+            path = path.rstrip("/") + random_path(random, PARTS)
     if random.random() < 0.1:
         path = random.choice([path + "/", path + "/..", "." + path, path[1:], "/." + path, path + "//a"])
     request.update(path=path, verbs=random.choice(FOPEN + [random.randint(0, ALL_VERBS)]), found=random.random() < 0.5,

@@ -26,8 +26,8 @@ def batch():
 
 
 def runs(part):
-    """(random, policy, requests), as many as `part` of the pairs need."""
-    for n in range(max(1, int(PAIRS * part) // REQUESTS)):
+    """(random, policy, requests), as many as `part` of the pairs need; about a quarter of the policies is refused."""
+    for n in range(max(1, int(PAIRS * part * 4 / 3) // REQUESTS)):
         source = random.Random(f"{SEED}/{n}")
         policy = model.random_policy(source)
         yield source, policy, [model.random_request(source, policy) for _ in range(REQUESTS)]
@@ -74,7 +74,7 @@ def test_same_verdict_and_rule(batch):
             seen[verdict] = seen.get(verdict, 0) + 1
     if PAIRS >= 20000:
         assert set(seen) == {"allow", "not-granted", "no-rule", "denied"}, seen
-        assert refused * REQUESTS < PAIRS / 2
+        assert sum(seen.values()) > PAIRS * 0.9, (seen, refused)
 
 
 def test_what_compiles_does_not_disagree(batch):

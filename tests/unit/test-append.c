@@ -267,10 +267,8 @@ static void damaged_pages_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_at_any_instruction),
-        cmocka_unit_test(any_part_of_the_line_may_be_there),
-        cmocka_unit_test(strangers_bytes_are_noticed),
-        cmocka_unit_test(header_needs_an_empty_segment),
+        cmocka_unit_test(killed_at_any_instruction),   cmocka_unit_test(any_part_of_the_line_may_be_there),
+        cmocka_unit_test(strangers_bytes_are_noticed), cmocka_unit_test(header_needs_an_empty_segment),
         cmocka_unit_test(damaged_pages_are_refused),
     };
 

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const char text[] = "policy 1\ncommands 43\nchannel a virtio:x\nchannel b unix-listen:/run/b\n"
-                           "rule info: allow @info on a\n"
-                           "rule web: allow @file-read, @file-write on a {\n path beneath \"/web\"\n user www\n}\n"
-                           "rule more: allow @file-read on a {\n path is \"/log\"\n}\n"
-                           "deny @info except info\ndeny @file-read except web, more {\n path is \"/web/k\"\n}\n";
+static const char text[] =
+    "policy 1\ncommands 43\nchannel a virtio:x\nchannel b unix-listen:/run/b\n"
+    "rule info: allow @info on a\n"
+    "rule web: allow @file-read, @file-write on a {\n path beneath \"/web\"\n user www\n}\n"
+    "rule more: allow @file-read on a {\n path is \"/log\"\n}\n"
+    "deny @info except info\ndeny @file-read except web, more {\n path is \"/web/k\"\n}\n";
 
 struct copy {
     struct bh_slice *slice;
@@ -86,21 +87,21 @@ static void unaligned_memory_is_refused(void **state)
     free(copy.slice);
 }
 
-#define REFUSED(what)                                       \
-    do {                                                    \
-        struct copy copy = copy_slice();                    \
-        struct bh_slice *slice = copy.slice;                \
-        struct bh_rule *rules = section(slice, BH_SECTION_RULES);          \
-        uint16_t *index = section(slice, BH_SECTION_INDEX);                \
-        struct bh_path *paths = section(slice, BH_SECTION_PATHS);          \
-        uint16_t *excepts = section(slice, BH_SECTION_EXCEPTS);            \
-        struct bh_policy_user *users = section(slice, BH_SECTION_USERS);   \
-        char *strings = section(slice, BH_SECTION_STRINGS); \
-        (void)rules, (void)index, (void)paths, (void)excepts, (void)users, (void)strings; \
-        what;                                               \
-        if (open_copy(&copy) != -EBADMSG)                   \
-            fail_msg("believed: %s", #what);                \
-        free(copy.slice);                                   \
+#define REFUSED(what)                                                                                        \
+    do {                                                                                                     \
+        struct copy copy = copy_slice();                                                                     \
+        struct bh_slice *slice = copy.slice;                                                                 \
+        struct bh_rule *rules = section(slice, BH_SECTION_RULES);                                            \
+        uint16_t *index = section(slice, BH_SECTION_INDEX);                                                  \
+        struct bh_path *paths = section(slice, BH_SECTION_PATHS);                                            \
+        uint16_t *excepts = section(slice, BH_SECTION_EXCEPTS);                                              \
+        struct bh_policy_user *users = section(slice, BH_SECTION_USERS);                                     \
+        char *strings = section(slice, BH_SECTION_STRINGS);                                                  \
+        (void)rules, (void)index, (void)paths, (void)excepts, (void)users, (void)strings;                    \
+        what;                                                                                                \
+        if (open_copy(&copy) != -EBADMSG)                                                                    \
+            fail_msg("believed: %s", #what);                                                                 \
+        free(copy.slice);                                                                                    \
     } while (0)
 
 static void lies_in_the_head(void **state)
@@ -203,17 +204,17 @@ static void any_byte_changed(void **state)
     free(copy.slice);
 }
 
-#define BUNDLE_REFUSED(what)                                                        \
-    do {                                                                            \
-        struct fixture f;                                                           \
-        struct bh_bundle *bundle;                                                   \
-        const struct bh_bundle *out;                                                \
-        fixture_good(&f, text);                                                     \
-        bundle = (struct bh_bundle *)(uintptr_t)f.bundle.ptr;                       \
-        what;                                                                       \
-        if (bh_bundle_open(&out, bundle, f.bundle.len) != -EBADMSG)                 \
-            fail_msg("believed: %s", #what);                                        \
-        fixture_end(&f);                                                            \
+#define BUNDLE_REFUSED(what)                                                                                 \
+    do {                                                                                                     \
+        struct fixture f;                                                                                    \
+        struct bh_bundle *bundle;                                                                            \
+        const struct bh_bundle *out;                                                                         \
+        fixture_good(&f, text);                                                                              \
+        bundle = (struct bh_bundle *)(uintptr_t)f.bundle.ptr;                                                \
+        what;                                                                                                \
+        if (bh_bundle_open(&out, bundle, f.bundle.len) != -EBADMSG)                                          \
+            fail_msg("believed: %s", #what);                                                                 \
+        fixture_end(&f);                                                                                     \
     } while (0)
 
 static void lies_in_a_bundle(void **state)

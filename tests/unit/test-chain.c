@@ -1,4 +1,5 @@
-/* broker/audit/chain.h: the vectors were made with Python's hmac and hashlib; lines are taken apart as they are made. */
+/* broker/audit/chain.h: the vectors were made with Python's hmac and hashlib; lines are taken apart as they
+ * are made. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,7 +5,9 @@
 
 static struct bh_decision open_as(const struct fixture *f, const char *path, uint32_t verbs)
 {
-    struct bh_file_object file = { .path = { path, (uint32_t)strlen(path) }, .verbs = verbs, .user = BH_NO_USER };
+    struct bh_file_object file = { .path = { path, (uint32_t)strlen(path) },
+                                   .verbs = verbs,
+                                   .user = BH_NO_USER };
 
     return bh_policy_file(&f->policy, &file, NULL);
 }
@@ -61,7 +63,8 @@ static void stars_take_no_exponential_time(void **state)
 static void clean_paths(void **state)
 {
     static const char *const good[] = { "/", "/a", "/a/b", "/...", "/a/.b", "/a/..b" };
-    static const char *const bad[] = { "", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/.." };
+    static const char *const bad[] = { "",   "a",   "//",     "/a/",     "/a//b",
+                                       "/.", "/..", "/a/./b", "/a/../b", "/a/.." };
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -92,12 +95,13 @@ static void verdicts_of_commands(void **state)
     assert_int_equal(bh_verdict_code(BH_VERDICT_DENIED), BH_E_DENIED);
 }
 
-static const char files_policy[] = "policy 1\n"
-                                   "rule logs: allow @file-read {\n path beneath \"/log\"\n}\n"
-                                   "rule web: allow @file-read, @file-write {\n path beneath \"/web\"\n user www\n}\n"
-                                   "rule ghost: allow @file-write {\n path is \"/ghost\"\n user nobody-here\n}\n"
-                                   "rule secret: deny @file-read {\n path glob \"/log/*.key\"\n}\n"
-                                   "rule cut: deny @file-write {\n verbs truncate\n}\n";
+static const char files_policy[] =
+    "policy 1\n"
+    "rule logs: allow @file-read {\n path beneath \"/log\"\n}\n"
+    "rule web: allow @file-read, @file-write {\n path beneath \"/web\"\n user www\n}\n"
+    "rule ghost: allow @file-write {\n path is \"/ghost\"\n user nobody-here\n}\n"
+    "rule secret: deny @file-read {\n path glob \"/log/*.key\"\n}\n"
+    "rule cut: deny @file-write {\n verbs truncate\n}\n";
 
 static void files_by_path_and_verb(void **state)
 {
@@ -126,7 +130,8 @@ static void what_cannot_be_evaluated(void **state)
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1\nrule any: allow @file-read\nrule no: deny @file-read {\n path is \"/x\"\n}\n");
+    fixture_good(&f,
+                 "policy 1\nrule any: allow @file-read\nrule no: deny @file-read {\n path is \"/x\"\n}\n");
     check_open(&f, "/y", BH_VERB_READ, BH_VERDICT_ALLOW, "any");
     check_open(&f, "y", BH_VERB_READ, BH_VERDICT_DENIED, "no");
     check_open(&f, "/y/../x", BH_VERB_READ, BH_VERDICT_DENIED, "no");
@@ -135,7 +140,9 @@ static void what_cannot_be_evaluated(void **state)
 
 static void on_the_object(void **state)
 {
-    struct bh_file_object file = { .path = BH_STR("/web/x"), .verbs = BH_VERB_READ, .found = true, .regular = true };
+    struct bh_file_object file = {
+        .path = BH_STR("/web/x"), .verbs = BH_VERB_READ, .found = true, .regular = true
+    };
     struct fixture f;
 
     (void)state;
@@ -158,8 +165,9 @@ static void denies_and_what_they_spare(void **state)
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1\nrule a: allow @exec, @info\nrule b: allow @info\n"
-                     "rule d1: deny @info except a, b\nrule d2: deny @info except b\nrule d3: deny @exec except b\n");
+    fixture_good(
+        &f, "policy 1\nrule a: allow @exec, @info\nrule b: allow @info\n"
+            "rule d1: deny @info except a, b\nrule d2: deny @info except b\nrule d3: deny @exec except b\n");
     assert_string_equal(fixture_rule(&f, bh_policy_command(&f.policy, BH_CMD_GUEST_GET_OSINFO, NULL)), "b");
     assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_EXEC, NULL).verdict, BH_VERDICT_DENIED);
     fixture_end(&f);

@@ -1,4 +1,5 @@
-/* The language: limits at, below and above; what is an error and what it says; layers; packs and case files. */
+/* The language: limits at, below and above; what is an error and what it says; layers; packs and case files.
+ */
 #include "tests/unit/policy-fixture.h"
 
 #include <errno.h>
@@ -63,7 +64,8 @@ static int number_of_files(size_t n)
     int result;
 
     for (size_t i = 0; i < n; i++)
-        files[i] = (struct bh_pack_file){ .name = BH_STR("policy"), .text = BH_STR("policy 1\n"), .drop_in = i > 0 };
+        files[i] =
+            (struct bh_pack_file){ .name = BH_STR("policy"), .text = BH_STR("policy 1\n"), .drop_in = i > 0 };
     fixture_compile(&f, files, n);
     result = f.result;
     fixture_end(&f);
@@ -185,8 +187,9 @@ static void diagnostics_are_bounded(void **state)
     assert_int_equal(f.diags.n, BH_DIAGS_MAX);
     assert_int_equal(f.diags.n_errors, BH_DIAGS_MAX + 5);
     assert_int_equal(f.diags.n_lost, 5 + 1); /* and the warning about `commands` */
-    assert_string_equal(bh_diag_line(&f.diags, &f.diags.items[1]).ptr,
-                        "error policy:3:7: there is no command 'guest-nothing': see the list in bulkhead-policy(5)");
+    assert_string_equal(
+        bh_diag_line(&f.diags, &f.diags.items[1]).ptr,
+        "error policy:3:7: there is no command 'guest-nothing': see the list in bulkhead-policy(5)");
     fixture_end(&f);
 }
 
@@ -206,27 +209,32 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nallow \xff\n", "not UTF-8" },
         { "policy 1\r\n", "policy:1:9: a control character (code 13)" },
         { "policy 1\nallow\n", "policy:2:6: a command or a class should stand here, but here the line ends" },
-        { "policy 1\nallow guest-file-open {\n path is \"/x\"\n}\n", "policy:2:1: this rule grants guest-file-open" },
+        { "policy 1\nallow guest-file-open {\n path is \"/x\"\n}\n",
+          "policy:2:1: this rule grants guest-file-open" },
         { "policy 1\nallow @file-read {\n verbs write\n}\n", "add `user NAME`" },
         { "policy 1\nallow @file-write\n", "add `user NAME`" },
-        { "policy 1\nallow @file-read {\n path is \"/x\"\n", "policy:2:1: the block of this rule is not closed" },
+        { "policy 1\nallow @file-read {\n path is \"/x\"\n",
+          "policy:2:1: the block of this rule is not closed" },
         { "policy 1\nallow @file-read {\n path in \"/x\"\n}\n", "policy:3:7: `is`, `beneath` or `glob`" },
         { "policy 1\nallow @file-read {\n path is /x\n}\n", "policy:3:10: a path in quotes" },
         { "policy 1\nallow @file-read {\n path is \"/x/../y\"\n}\n", "policy:3:10: a path begins with" },
         { "policy 1\nallow @file-read {\n path is { \"/x\"\n \"/y\" }\n}\n", "policy:4:2: a comma or }" },
         { "policy 1\nallow @file-read {\n types odd\n}\n", "policy:3:8: one of these words: regular any" },
-        { "policy 1\nallow @file-read {\n types any\n types any\n}\n", "policy:4:2: this rule says `types` twice" },
+        { "policy 1\nallow @file-read {\n types any\n types any\n}\n",
+          "policy:4:2: this rule says `types` twice" },
         { "policy 1\nallow @file-read {\n max-size 1M\n}\n", "`max-size` has no meaning" },
         { "policy 1\n" W " max-size 0\n}\n", "policy:4:11: a size" },
         { "policy 1\n" W " max-size 9999999999G\n}\n", "policy:4:11: a size" },
         { "policy 1\n" W " create-mode 640\n}\n", "policy:4:14: an octal mode" },
         { "policy 1\n" W " create-mode 01000\n}\n", "policy:4:14: an octal mode" },
-        { "policy 1\nallow @info, @file-read {\n types any\n}\n", "write another rule for the other commands" },
+        { "policy 1\nallow @info, @file-read {\n types any\n}\n",
+          "write another rule for the other commands" },
         { "policy 1\nallow guest-file-read {\n types any\n}\n", "let it name guest-file-open" },
         { "policy 1\ndeny @file-read {\n user www\n}\n", "policy:3:2: a deny opens nothing" },
         { "policy 1\nallow @info except x\n", "policy:2:13: only a deny has exceptions" },
         { "policy 1\nrule a: deny @info\ndeny @net except a\n", "policy:3:18: 'a' is a deny" },
-        { "policy 1\nrule a: allow @info\nrule a: allow @net\n", "policy:3:1: the name 'a' is taken by the rule at policy:2" },
+        { "policy 1\nrule a: allow @info\nrule a: allow @net\n",
+          "policy:3:1: the name 'a' is taken by the rule at policy:2" },
         { "policy 1\nset explain-to-client maybe\n", "policy:2:23: one of these words: no yes" },
         { "policy 1\nset handle-idle 5\n", "policy:2:17: a time" },
         { "policy 1\nset handle-idle 367d\n", "policy:2:17: a time" },
@@ -240,8 +248,10 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nchannel a virtio:\n", "stands where to open it" },
         { "policy 1\nchannel a tcp:1\n", "a channel is opened by" },
         { "policy 1\nallow @info on b\n", "policy:2:16: there is no channel 'b'" },
-        { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nallow @info\n", "policy:4:1: there are 2 channels" },
-        { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nuse looking\n", "policy:4:5: there are 2 channels" },
+        { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nallow @info\n",
+          "policy:4:1: there are 2 channels" },
+        { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nuse looking\n",
+          "policy:4:5: there are 2 channels" },
         { "policy 1\nuse nothing\n", "policy:2:5: there is no profile 'nothing'" },
         { "policy 1\nuse denying\n", "profile:denying:2:1: profiles hold only allows" },
     };
@@ -262,10 +272,11 @@ static void values_of_settings(void **state)
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1 # c\nset handle-idle 366d\nset explain-to-client yes\nset audit-failure continue\n"
-                     "set fence-uid required\nset fence-rlimits off\nset fence-net preferred\n"
-                     "rule a: allow @file-read,\n  @file-write {\n  path is { \"/a\",\n \"/b\" }\n path glob \"/c*\"\n"
-                     "  user www\n max-size 2G\n create-mode 0640\n types any\n symlinks trusted }\n");
+    fixture_good(
+        &f, "policy 1 # c\nset handle-idle 366d\nset explain-to-client yes\nset audit-failure continue\n"
+            "set fence-uid required\nset fence-rlimits off\nset fence-net preferred\n"
+            "rule a: allow @file-read,\n  @file-write {\n  path is { \"/a\",\n \"/b\" }\n path glob \"/c*\"\n"
+            "  user www\n max-size 2G\n create-mode 0640\n types any\n symlinks trusted }\n");
     assert_int_equal(f.policy.slice->settings[BH_SET_HANDLE_IDLE_S], BH_IDLE_MAX_S);
     assert_int_equal(f.policy.slice->settings[BH_SET_EXPLAIN_TO_CLIENT], 1);
     assert_int_equal(f.policy.slice->settings[BH_SET_AUDIT_FAILURE], 1);
@@ -300,7 +311,8 @@ static void missing_accounts_are_warned_of(void **state)
 
 static int many_groups(unsigned n, bool cut)
 {
-    struct bh_pack_file file = { .name = BH_STR("p"), .text = BH_STR("policy 1\nallow @file-write {\n user root\n}\n") };
+    struct bh_pack_file file = { .name = BH_STR("p"),
+                                 .text = BH_STR("policy 1\nallow @file-write {\n user root\n}\n") };
     struct bh_policy_input input = { .files = &file, .n_files = 1, .passwd = BH_STR("root:x:0:0::/:\n") };
     struct bh_arena arena;
     struct bh_diags diags = { .arena = &arena };
@@ -336,8 +348,8 @@ static void check_conflict(const char *a, const char *b, const char *setting)
     struct fixture f;
     char text[500];
 
-    (void)snprintf(text, sizeof(text), "policy 1\nrule a: allow @file-read {\n%s\n}\nrule b: allow @file-read {\n%s\n}\n",
-                   a, b);
+    (void)snprintf(text, sizeof(text),
+                   "policy 1\nrule a: allow @file-read {\n%s\n}\nrule b: allow @file-read {\n%s\n}\n", a, b);
     fixture_text(&f, text);
     if (f.result != (setting ? BH_COMPILE_ERRORS : 0))
         fail_msg("%s / %s", a, b);
@@ -369,7 +381,8 @@ static void rules_that_disagree(void **state)
     check_conflict("user www", "verbs write\nuser u1", NULL);
     check_conflict("user www\nverbs read write\nmax-size 1", "user www\nverbs read", NULL);
     check_conflict("user www\nverbs read write\nmax-size 1", "user www\nverbs write", "max-size");
-    check_conflict("user www\nverbs read create\ncreate-mode 0640", "user www\nverbs read create", "create-mode");
+    check_conflict("user www\nverbs read create\ncreate-mode 0640", "user www\nverbs read create",
+                   "create-mode");
     check_conflict("user www\nverbs read create\ncreate-mode 0600", "user www\nverbs read create", NULL);
 }
 
@@ -391,11 +404,14 @@ static void drop_ins(void **state)
 {
     (void)state;
     check_layers("policy 1\nallow @info\n", "policy 1\ndeny @info\n", NULL);
-    check_layers("policy 1\n", "policy 1\nallow @exec\n", "site.policy:2:1: a drop-in may not allow guest-exec");
+    check_layers("policy 1\n", "policy 1\nallow @exec\n",
+                 "site.policy:2:1: a drop-in may not allow guest-exec");
     check_layers("policy 1\ndrop-ins may allow @exec\n", "policy 1\nallow @exec\n", NULL);
-    check_layers("policy 1\ndrop-ins may allow @exec, @net\n", "policy 1\nallow @exec, @info\n", "guest-get-time");
+    check_layers("policy 1\ndrop-ins may allow @exec, @net\n", "policy 1\nallow @exec, @info\n",
+                 "guest-get-time");
     check_layers("policy 1\ndrop-ins may allow @file-read\n", "policy 1\nallow @file-read\n", NULL);
-    check_layers("policy 1\ndrop-ins may allow @file-read\n", "policy 1\nallow @file-read {\n verbs write\n user www\n}\n",
+    check_layers("policy 1\ndrop-ins may allow @file-read\n",
+                 "policy 1\nallow @file-read {\n verbs write\n user www\n}\n",
                  "may not allow guest-file-open");
     check_layers("policy 1\n", "policy 1\nuse looking\n", "site.policy:2:5: a drop-in has no `use`");
     check_layers("policy 1\n", "policy 1\nchannel x virtio:x\n", "has no `channel`");
@@ -412,7 +428,8 @@ static void ceilings(void **state)
 
     (void)state;
     fixture_good(&f, "policy 1\ncommands 42\nallow @info, @net\n");
-    assert_true(fixture_says(&f, "note policy:2:10: commands that were not reviewed and are denied: guest-get-load"));
+    assert_true(
+        fixture_says(&f, "note policy:2:10: commands that were not reviewed and are denied: guest-get-load"));
     assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD));
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_NETWORK_GET_ROUTE));
     fixture_end(&f);
@@ -436,7 +453,8 @@ static void profiles_hold_where_they_are_used(void **state)
                      "use looking on a\nuse looking on c\n");
     assert_int_equal(f.rows->count, 3);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(bh_policy_open(&other, f.bundle.ptr + f.rows->rows[i].offset, f.rows->rows[i].size), 0);
+        assert_int_equal(bh_policy_open(&other, f.bundle.ptr + f.rows->rows[i].offset, f.rows->rows[i].size),
+                         0);
         assert_int_equal(bh_policy_grants(&other, BH_CMD_GUEST_GET_OSINFO), i != 1);
     }
     assert_string_equal(bh_policy_string(&f.policy, f.policy.rules[0].name), "profile:looking:2");
@@ -464,8 +482,11 @@ static void digest_is_of_names_and_bytes(void **state)
 
 static void little_memory_is_an_error(void **state)
 {
-    struct bh_pack_file file = { .name = BH_STR("p"), .text = BH_STR("policy 1\nallow @file-read {\n path is \"/x\"\n}\n") };
-    struct bh_policy_input input = { .files = &file, .n_files = 1, .passwd = BH_STR(""), .group = BH_STR("") };
+    struct bh_pack_file file = { .name = BH_STR("p"),
+                                 .text = BH_STR("policy 1\nallow @file-read {\n path is \"/x\"\n}\n") };
+    struct bh_policy_input input = {
+        .files = &file, .n_files = 1, .passwd = BH_STR(""), .group = BH_STR("")
+    };
 
     (void)state;
     for (size_t limit = 0; limit < 100000; limit += 13) {
@@ -488,7 +509,9 @@ static void packs(void **state)
         { .name = BH_STR("/etc/bulkhead/policy"), .text = BH_STR("policy 1\n") },
         { .name = BH_STR("x"), .drop_in = true, .text = BH_STR("") },
     };
-    struct bh_pack_file bad_names[] = { { .name = BH_STR("a b") }, { .name = BH_STR("") }, { .name = BH_STR("a:b") } };
+    struct bh_pack_file bad_names[] = { { .name = BH_STR("a b") },
+                                        { .name = BH_STR("") },
+                                        { .name = BH_STR("a:b") } };
     size_t size = bh_pack_size(files, 2), n = 0;
     unsigned char *data = malloc(size);
     struct bh_pack_file *read;
@@ -515,8 +538,9 @@ static void packs(void **state)
 
 static void case_files(void **state)
 {
-    static const char text[] = "# c\n\nallow guest-ping\n deny guest-exec {\"path\": \"}#\\\"\"} on a rule r # x\n"
-                               "permit guest-ping\ndeny\nallow x {\nallow x y\nallow x on\nallow x on a on b\nallow x rule r";
+    static const char text[] =
+        "# c\n\nallow guest-ping\n deny guest-exec {\"path\": \"}#\\\"\"} on a rule r # x\n"
+        "permit guest-ping\ndeny\nallow x {\nallow x y\nallow x on\nallow x on a on b\nallow x rule r";
     static const int results[] = { 1, 1, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, 1, 0 };
     struct bh_cases cases;
     struct bh_arena arena;

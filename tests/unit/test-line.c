@@ -1,4 +1,5 @@
-/* broker/audit/line.h: records as JSON; nothing of a client's can leave its string, and the largest record fits. */
+/* broker/audit/line.h: records as JSON; nothing of a client's can leave its string, and the largest record
+ * fits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,20 +34,36 @@ static void every_member(void **state)
 {
     const struct bh_record_count counts[] = { { BH_CMD_GUEST_PING, 0, 7 }, { 60000, 0, 1 } };
     const struct bh_record record = {
-        .number = 48123, .of = 48100, .realtime_ns = 1767225599999999999u, .boottime_ns = 12, .request = 9,
-        .handle = 1000, .bytes_read = UINT64_MAX, .bytes_written = 2, .count = 3, .kind = BH_RECORD_RESULT,
-        .command = BH_CMD_GUEST_FILE_OPEN, .code = 1202, .n_counts = 2, .error = ENOENT,
-        .policy = { 0xde, 0xad, 0xbe, 0xef, 0, 1, 2, 3 }, .rule = BH_STR("logs"), .object = BH_STR("/var/log/a"),
-        .user = BH_STR("root"), .text = BH_STR("why"), .counts = counts,
+        .number = 48123,
+        .of = 48100,
+        .realtime_ns = 1767225599999999999u,
+        .boottime_ns = 12,
+        .request = 9,
+        .handle = 1000,
+        .bytes_read = UINT64_MAX,
+        .bytes_written = 2,
+        .count = 3,
+        .kind = BH_RECORD_RESULT,
+        .command = BH_CMD_GUEST_FILE_OPEN,
+        .code = 1202,
+        .n_counts = 2,
+        .error = ENOENT,
+        .policy = { 0xde, 0xad, 0xbe, 0xef, 0, 1, 2, 3 },
+        .rule = BH_STR("logs"),
+        .object = BH_STR("/var/log/a"),
+        .user = BH_STR("root"),
+        .text = BH_STR("why"),
+        .counts = counts,
     };
 
     (void)state;
-    assert_string_equal(written(&record, false),
-                        "{\"n\":48123,\"time\":\"2025-12-31T23:59:59.999999Z\",\"boot\":12,\"src\":\"main/fs\","
-                        "\"kind\":\"result\",\"cmd\":\"guest-file-open\",\"req\":9,\"of\":48100,\"handle\":1000,"
-                        "\"obj\":\"/var/log/a\",\"user\":\"root\",\"rule\":\"logs\",\"policy\":\"deadbeef00010203\","
-                        "\"code\":\"BH1202\",\"errno\":\"ENOENT\",\"read\":18446744073709551615,\"written\":2,"
-                        "\"count\":3,\"counts\":{\"guest-ping\":7,\"#60000\":1},\"text\":\"why\"");
+    assert_string_equal(
+        written(&record, false),
+        "{\"n\":48123,\"time\":\"2025-12-31T23:59:59.999999Z\",\"boot\":12,\"src\":\"main/fs\","
+        "\"kind\":\"result\",\"cmd\":\"guest-file-open\",\"req\":9,\"of\":48100,\"handle\":1000,"
+        "\"obj\":\"/var/log/a\",\"user\":\"root\",\"rule\":\"logs\",\"policy\":\"deadbeef00010203\","
+        "\"code\":\"BH1202\",\"errno\":\"ENOENT\",\"read\":18446744073709551615,\"written\":2,"
+        "\"count\":3,\"counts\":{\"guest-ping\":7,\"#60000\":1},\"text\":\"why\"");
 }
 
 static void absent_members_are_left_out(void **state)
@@ -54,8 +71,9 @@ static void absent_members_are_left_out(void **state)
     const struct bh_record record = { .number = 1, .kind = BH_RECORD_EVENT, .command = BH_NO_COMMAND };
 
     (void)state;
-    assert_string_equal(written(&record, false),
-                        "{\"n\":1,\"time\":\"1970-01-01T00:00:00.000000Z\",\"src\":\"main/fs\",\"kind\":\"event\"");
+    assert_string_equal(
+        written(&record, false),
+        "{\"n\":1,\"time\":\"1970-01-01T00:00:00.000000Z\",\"src\":\"main/fs\",\"kind\":\"event\"");
 }
 
 static void dates(void **state)
@@ -108,10 +126,14 @@ static void front_only_claims(void **state)
         const char *wanted;
         bool noted;
     } cases[] = {
-        { BH_RECORD_ACT, "\"kind\":\"claim\"", true },       { BH_RECORD_RESULT, "\"kind\":\"claim\"", true },
-        { BH_RECORD_REFUSED, "\"kind\":\"claim\"", true },   { BH_RECORD_CLOSED, "\"kind\":\"claim\"", true },
-        { BH_RECORD_EVENT, "\"kind\":\"claim\"", true },     { BH_RECORD_CLAIM, "\"kind\":\"claim\"", false },
-        { BH_RECORD_SUMMARY, "\"kind\":\"summary\"", false }, { BH_RECORD_LOST, "\"kind\":\"lost\"", false },
+        { BH_RECORD_ACT, "\"kind\":\"claim\"", true },
+        { BH_RECORD_RESULT, "\"kind\":\"claim\"", true },
+        { BH_RECORD_REFUSED, "\"kind\":\"claim\"", true },
+        { BH_RECORD_CLOSED, "\"kind\":\"claim\"", true },
+        { BH_RECORD_EVENT, "\"kind\":\"claim\"", true },
+        { BH_RECORD_CLAIM, "\"kind\":\"claim\"", false },
+        { BH_RECORD_SUMMARY, "\"kind\":\"summary\"", false },
+        { BH_RECORD_LOST, "\"kind\":\"lost\"", false },
     };
 
     (void)state;
@@ -126,7 +148,9 @@ static void front_only_claims(void **state)
 
 static void errors_without_a_name_have_a_number(void **state)
 {
-    struct bh_record record = { .number = 1, .kind = BH_RECORD_RESULT, .command = BH_NO_COMMAND, .error = 4000 };
+    struct bh_record record = {
+        .number = 1, .kind = BH_RECORD_RESULT, .command = BH_NO_COMMAND, .error = 4000
+    };
 
     (void)state;
     assert_non_null(strstr(written(&record, false), "\"errno\":\"E4000\""));
@@ -140,11 +164,26 @@ static void largest_record_fits(void **state)
     static struct bh_record_count counts[BH_RECORD_COUNTS_MAX];
     const struct bh_str worst = { text, sizeof(text) };
     const struct bh_record record = {
-        .number = UINT64_MAX, .of = UINT64_MAX, .realtime_ns = UINT64_MAX, .boottime_ns = UINT64_MAX,
-        .request = UINT64_MAX, .handle = UINT64_MAX, .bytes_read = UINT64_MAX, .bytes_written = UINT64_MAX,
-        .count = UINT64_MAX, .kind = BH_RECORD_ACT, .command = BH_CMD_COUNT - 1, .code = UINT16_MAX,
-        .n_counts = BH_RECORD_COUNTS_MAX, .error = INT32_MAX, .policy = { 1 }, .rule = worst, .object = worst,
-        .user = worst, .text = worst, .counts = counts,
+        .number = UINT64_MAX,
+        .of = UINT64_MAX,
+        .realtime_ns = UINT64_MAX,
+        .boottime_ns = UINT64_MAX,
+        .request = UINT64_MAX,
+        .handle = UINT64_MAX,
+        .bytes_read = UINT64_MAX,
+        .bytes_written = UINT64_MAX,
+        .count = UINT64_MAX,
+        .kind = BH_RECORD_ACT,
+        .command = BH_CMD_COUNT - 1,
+        .code = UINT16_MAX,
+        .n_counts = BH_RECORD_COUNTS_MAX,
+        .error = INT32_MAX,
+        .policy = { 1 },
+        .rule = worst,
+        .object = worst,
+        .user = worst,
+        .text = worst,
+        .counts = counts,
     };
 
     (void)state;
@@ -175,7 +214,8 @@ static void remarks(void **state)
     bh_line_gap(&line, "main/fs", 0, 258, 770);
     bh_line_event(&line, 0, "x\ny");
     buffer[line.len] = '\0';
-    assert_non_null(strstr(buffer, "\"kind\":\"segment\",\"format\":1,\"segment\":2,\"previous\":1,\"previous-size\":77"));
+    assert_non_null(strstr(
+        buffer, "\"kind\":\"segment\",\"format\":1,\"segment\":2,\"previous\":1,\"previous-size\":77"));
     assert_non_null(strstr(buffer, "\"steps\":5,\"started\":\"1970-01-01T00:00:00.000000Z\""));
     assert_non_null(strstr(buffer, "\"kind\":\"gap\",\"from\":258,\"to\":770,\"count\":3"));
     assert_non_null(strstr(buffer, "\"kind\":\"event\",\"text\":\"x\\u000ay\""));

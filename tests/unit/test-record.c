@@ -1,4 +1,5 @@
-/* protocol/wire/record.h: numbers, cuts, losses, summaries, and packets that a taken-over writer could send. */
+/* protocol/wire/record.h: numbers, cuts, losses, summaries, and packets that a taken-over writer could send.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,10 +32,22 @@ static int teardown(void **state)
 static void test_round_trip(void **state)
 {
     struct bh_record_count counts[] = { { 3, 0, 7 } };
-    struct bh_record record = { .kind = BH_RECORD_RESULT, .command = 5, .of = 4, .request = 9, .handle = 10,
-                                .bytes_read = 11, .bytes_written = 12, .count = 13, .code = 1301, .error = 28,
-                                .rule = BH_STR("rule"), .object = BH_STR("/\xff"), .user = BH_STR("root"),
-                                .text = BH_STR("text"), .counts = counts, .n_counts = 1 };
+    struct bh_record record = { .kind = BH_RECORD_RESULT,
+                                .command = 5,
+                                .of = 4,
+                                .request = 9,
+                                .handle = 10,
+                                .bytes_read = 11,
+                                .bytes_written = 12,
+                                .count = 13,
+                                .code = 1301,
+                                .error = 28,
+                                .rule = BH_STR("rule"),
+                                .object = BH_STR("/\xff"),
+                                .user = BH_STR("root"),
+                                .text = BH_STR("text"),
+                                .counts = counts,
+                                .n_counts = 1 };
     uint64_t number = 0;
 
     (void)state;
@@ -90,8 +103,12 @@ static void test_four_long_strings_fit(void **state)
 {
     static char text[BH_RECORD_TEXT_MAX];
     struct bh_str all = { text, sizeof(text) };
-    struct bh_record record = { .kind = BH_RECORD_EVENT, .command = BH_NO_COMMAND,
-                                .rule = all, .object = all, .user = all, .text = all };
+    struct bh_record record = { .kind = BH_RECORD_EVENT,
+                                .command = BH_NO_COMMAND,
+                                .rule = all,
+                                .object = all,
+                                .user = all,
+                                .text = all };
 
     (void)state;
     memset(text, 'y', sizeof(text));
@@ -152,8 +169,13 @@ static void test_summary(void **state)
 static void test_hostile_bytes(void **state)
 {
     struct bh_record_count counts[] = { { 3, 0, 7 } };
-    struct bh_record record = { .kind = BH_RECORD_ACT, .command = 5, .rule = BH_STR("rule"),
-                                .text = BH_STR("text"), .counts = counts, .n_counts = 1 }, out;
+    struct bh_record record = { .kind = BH_RECORD_ACT,
+                                .command = 5,
+                                .rule = BH_STR("rule"),
+                                .text = BH_STR("text"),
+                                .counts = counts,
+                                .n_counts = 1 },
+                     out;
     struct bh_record_count found[BH_RECORD_COUNTS_MAX];
     char data[512];
     ssize_t n;

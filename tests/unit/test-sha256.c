@@ -40,7 +40,8 @@ static void standard_vectors(void **state)
     memset(million, 'a', sizeof(million));
     check_pieces("", 0, 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     check_pieces("abc", 3, 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    check_pieces(million, sizeof(million), 4093, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    check_pieces(million, sizeof(million), 4093,
+                 "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     for (size_t piece = 1; piece < 70; piece++)
         check_pieces(two_blocks, strlen(two_blocks), piece,
                      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");

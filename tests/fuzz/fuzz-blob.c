@@ -1,0 +1,56 @@
+/*
+ * Any bytes as a compiled slice and as a bundle: refused, or every question can be asked of it
+ * without a step outside. The first eight bytes of the head and the size are made right, so that
+ * the fuzzer gets past them.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/eval.h"
+#include "protocol/commands.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void ask(const struct bh_policy *policy)
+{
+    static const char *const paths[] = { "/", "/a/b", "/var/log/x", "a", "" };
+
+    for (unsigned command = 0; command <= BH_CMD_COUNT; command++)
+        (void)bh_policy_grants(policy, command);
+    for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        for (uint32_t verbs = 0; verbs <= BH_VERB_ALL; verbs++) {
+            struct bh_file_object file = { .path = { paths[i], (uint32_t)strlen(paths[i]) },
+                                           .verbs = verbs,
+                                           .found = verbs & 1,
+                                           .user = BH_NO_USER };
+            struct bh_decision decision = bh_policy_file(policy, &file, NULL);
+
+            if (decision.rule != BH_NO_RULE && !bh_policy_string(policy, policy->rules[decision.rule].name))
+                abort();
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct bh_bundle *bundle;
+    struct bh_policy policy;
+    void *copy = malloc(size ? size : 1); /* exactly as long, so that a sanitizer sees a step beyond */
+
+    if (!copy)
+        abort();
+    memcpy(copy, data, size);
+    (void)bh_bundle_open(&bundle, copy, size);
+    if (size >= sizeof(struct bh_slice)) {
+        struct bh_slice *slice = copy;
+
+        slice->magic = BH_SLICE_MAGIC;
+        slice->format = BH_POLICY_FORMAT;
+        slice->schema = BH_SCHEMA_HASH;
+        slice->size = (uint32_t)size;
+    }
+    if (bh_policy_open(&policy, copy, size) == 0)
+        ask(&policy);
+    free(copy);
+    return 0;
+}
