@@ -110,3 +110,19 @@ uint32_t bh_policy_mode_verbs(uint8_t mode)
 
     return mode < BH_GUEST_FILE_MODE_COUNT ? verbs[mode] : BH_VERB_ALL;
 }
+
+uint32_t bh_profile_paths(const struct bh_profile *profile, const char *file, struct bh_view_path *paths,
+                          uint32_t cap, char storage[PATH_MAX])
+{
+    const char *slash = file && file[0] == '/' ? strrchr(file, '/') : NULL;
+    size_t len = slash ? (size_t)(slash - file) : 0;
+    uint32_t n = profile->n_paths < cap ? profile->n_paths : cap;
+
+    memcpy(paths, profile->paths, n * sizeof(*paths));
+    if (len == 0 || len >= PATH_MAX || n == cap)
+        return n;
+    memcpy(storage, file, len);
+    storage[len] = '\0';
+    paths[n] = (struct bh_view_path){ storage, BH_ACCESS_READ };
+    return n + 1;
+}

@@ -85,6 +85,16 @@ static void prepare_home(struct bh_supervisor *s)
         (void)strftime(s->started, sizeof(s->started), "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* Children start in another folder and see little: a file that the environment names is named in full. */
+static void settle_environment(void)
+{
+    const char *name = "QGA_OS_RELEASE", *value = getenv(name);
+    _cleanup_free_ char *path = value ? realpath(value, NULL) : NULL;
+
+    if (path)
+        (void)setenv(name, path, 1);
+}
+
 static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
@@ -98,6 +108,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
+    settle_environment();
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);

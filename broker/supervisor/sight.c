@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,6 +97,11 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
         return rule_user(policy, process->user, ret);
     }
     program_user(profile, &ret->identity);
+    if (process->role == BH_ROLE_INFO) {
+        ret->view.paths = ret->paths;
+        ret->view.n_paths = bh_profile_paths(profile, getenv("QGA_OS_RELEASE"), ret->paths,
+                                             BH_ARRAY_SIZE(ret->paths), ret->storage);
+    }
     if (process->role == BH_ROLE_FS) {
         rule_view(s, policy, BH_NO_USER, ret);
         if (!bh_policy_needs_fs_reader(policy))

@@ -15,6 +15,7 @@
 #include "broker/supervisor/options.h"
 #include "broker/supervisor/roster.h"
 #include "policy/blob.h"
+#include "policy/paths.h"
 #include "protocol/wire/boot.h"
 #include "protocol/wire/control.h"
 #include "protocol/wire/record.h"
@@ -96,8 +97,8 @@ int bh_launch(struct bh_supervisor *s, struct bh_process *process);
 struct bh_sight {
     struct bh_identity identity;
     struct bh_view view;
-    struct bh_view_path paths[64];
-    char storage[64 * 1024];
+    struct bh_view_path paths[BH_PATHS_MAX];
+    char storage[BH_PATHS_STORAGE];
     gid_t groups[64];
     uint32_t off; /* fences not to try */
 };
