@@ -29,6 +29,13 @@ def request(command, arguments):
 
 
 @pytest.mark.parametrize("name", PROFILES)
+def test_every_command_was_reviewed(name):
+    """A command that is new since is denied by the profile: whoever adds one decides for each profile."""
+    text = (ROOT / "policy" / "profiles" / f"{name}.policy").read_text()
+    assert re.search(r"^commands (\d+)$", text, re.M)[1] == str(len(model.COMMANDS))
+
+
+@pytest.mark.parametrize("name", PROFILES)
 def test_cases(name):
     cases = list(read_cases(name))
     assert {verdict for verdict, *_ in cases} >= {"allow"}
