@@ -6,6 +6,7 @@
 
 #include "broker/ctl/procinfo.h"
 #include "broker/ctl/statusfile.h"
+#include "policy/confine/caps.h"
 
 static struct json_object *list(struct json_object *object, const char *name)
 {
@@ -91,10 +92,36 @@ static void print_words(const char *before, struct json_object *words)
     }
 }
 
+/* The name of the one capability, or how many there are. */
+static void caps_words(uint64_t caps, char ret[32])
+{
+    int n = __builtin_popcountll(caps);
+    const char *name = n == 1 ? bh_caps_name((unsigned)__builtin_ctzll(caps)) : NULL;
+
+    if (name || n == 0)
+        (void)snprintf(ret, 32, "%.31s", name ? name : "none");
+    else
+        (void)snprintf(ret, 32, "%d of root's", n);
+}
+
+/* Complete is the rule, and takes few words; what is missing is named. */
+static void print_fences(struct json_object *fences, struct json_object *missing)
+{
+    size_t n = count(fences), lacking = count(missing);
+
+    if (n + lacking == 0)
+        putchar('-');
+    else if (lacking == 0)
+        printf("all %zu", n);
+    else
+        printf("%zu of %zu", n, n + lacking);
+    print_words("; MISSING: ", missing);
+}
+
 static void print_process(struct json_object *row)
 {
     struct ctl_proc proc = ctl_proc_read((pid_t)ctl_json_number(row, "pid"));
-    char pss[24] = "-", seccomp[8] = "-";
+    char pss[24] = "-", seccomp[8] = "-", caps[32];
 
     if (proc.has_pss)
         (void)snprintf(pss, sizeof(pss), "%" PRIu64 ".%" PRIu64, proc.pss_kib / 1024,
@@ -104,12 +131,11 @@ static void print_process(struct json_object *row)
                        proc.seccomp == 2 ? "filter"
                        : proc.seccomp    ? "strict"
                                          : "no");
-    printf("%-18.31s %-10.31s %7" PRId64 " %6" PRIu32 " %8" PRIx64 " %7s %4s %9s %8" PRId64 "  ",
+    caps_words(proc.caps, caps);
+    printf("%-18.31s %-10.31s %7" PRId64 " %6" PRIu32 " %-16s %7s %4s %9s %8" PRId64 "  ",
            ctl_json_text(row, "name", "?"), ctl_json_text(row, "channel", ""), ctl_json_number(row, "pid"),
-           proc.uid, proc.caps, seccomp, proc.no_new_privs ? "yes" : "no", pss,
-           ctl_json_number(row, "restarts"));
-    print_words("", list(row, "fences"));
-    print_words("; MISSING: ", list(row, "missing"));
+           proc.uid, caps, seccomp, proc.no_new_privs ? "yes" : "no", pss, ctl_json_number(row, "restarts"));
+    print_fences(list(row, "fences"), list(row, "missing"));
     putchar('\n');
 }
 
@@ -126,7 +152,7 @@ static void print_supervisor(int64_t pid)
 
 static void print_processes(int64_t supervisor, struct json_object *processes)
 {
-    printf("\n%-18s %-10s %7s %6s %8s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID", "CAPS",
+    printf("\n%-18s %-10s %7s %6s %-16s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID", "CAPABILITIES",
            "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
     print_supervisor(supervisor);
     for (size_t i = 0; i < count(processes); i++)

@@ -88,6 +88,6 @@ void bh_claim_report(struct bh_front *front, bool all)
 {
     if (malformed_due(front) == 0 || (all && front->claims))
         send_malformed(front);
-    if (all || bh_audit_summary_due(&front->audit) == 0)
+    if (bh_audit_summary_due(&front->audit) == 0)
         (void)bh_audit_summary(&front->audit);
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 
 #include "broker/audit/store.h"
 #include "broker/supervisor/supervisor.h"
+#include "policy/confine/caps.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -85,6 +87,23 @@ static void prepare_home(struct bh_supervisor *s)
         (void)strftime(s->started, sizeof(s->started), "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/*
+ * Root, but no more of it than starting the others takes: users, groups, bounding sets, mounts and namespaces, signals,
+ * socket buffers, files of other users in the folders it was told, and what it passes on.
+ */
+static void keep_capabilities(void)
+{
+    uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
+                    1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
+    int r;
+
+    for (int role = 0; role < BH_ROLE_COUNT; role++)
+        caps |= bh_roster[role].profile->caps;
+    r = bh_caps_keep(caps);
+    if (r < 0)
+        bh_die(1, "cannot give up capabilities: %s", strerror(-r));
+}
+
 /* Children start in another folder and see little: a file that the environment names is named in full. */
 static void settle_environment(void)
 {
@@ -105,6 +124,8 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
+    if (s->privileged)
+        keep_capabilities();
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));

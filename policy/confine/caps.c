@@ -74,3 +74,19 @@ int bh_caps_finish(uint64_t caps)
     r = add(working_sets | CAPNG_INHERITABLE, caps);
     return r < 0 ? r : apply(CAPNG_SELECT_CAPS);
 }
+
+int bh_caps_keep(uint64_t caps)
+{
+    int r;
+
+    capng_clear(CAPNG_SELECT_ALL);
+    r = add(CAPNG_BOUNDING_SET, caps);
+    if (r == 0)
+        r = add(working_sets, caps);
+    return r < 0 ? r : apply(CAPNG_SELECT_BOTH);
+}
+
+const char *bh_caps_name(unsigned capability)
+{
+    return capng_capability_to_name(capability);
+}

@@ -1,7 +1,7 @@
 /*
  * Capability sets and securebits, in the four moves that the order in confine.c needs.
  *
- * Trust: in = CONFIG; out = CHECKED; called by = confine.c
+ * Trust: in = CONFIG; out = CHECKED; called by = confine.c, supervisor (keep), bulkheadctl (name)
  */
 #pragma once
 
@@ -28,3 +28,12 @@ int bh_caps_lock(void);
 
 /* Permitted, effective and inheritable become exactly `caps`. */
 int bh_caps_finish(uint64_t caps);
+
+/*
+ * For the supervisor itself: it and whatever it starts can have no more than `caps` from now on. uid 0 keeps its
+ * meaning. 0 or -errno.
+ */
+int bh_caps_keep(uint64_t caps);
+
+/* "dac_read_search" for a capability's number; NULL for an unknown one. */
+const char *bh_caps_name(unsigned capability);

@@ -1185,15 +1185,19 @@ static void test_successor_closes_what_it_cannot_mend(void **state)
     assert_true(f->over);
 }
 
-static void test_summary_is_sent_at_the_end(void **state)
+static void test_counts_outlive_the_front_and_are_told_once_a_minute(void **state)
 {
     (void)state;
     fixture_start(f);
     say(PING);
     assert_in_range(bh_claim_due(&f->front), 1, 60000);
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
     bh_claim_report(&f->front, true);
+    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
+    assert_int_equal(f->page.counted[BH_CMD_GUEST_PING], 1);
+    f->page.counted_since_ms = 1; /* long ago */
+    bh_claim_report(&f->front, false);
     assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+    assert_int_equal(f->page.counted[BH_CMD_GUEST_PING], 0);
     assert_int_equal(bh_claim_due(&f->front), -1);
 }
 
@@ -1256,7 +1260,7 @@ int main(void)
         TEST(test_supervisor_ends),
         TEST(test_successor_mends_the_connection),
         TEST(test_successor_closes_what_it_cannot_mend),
-        TEST(test_summary_is_sent_at_the_end),
+        TEST(test_counts_outlive_the_front_and_are_told_once_a_minute),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
