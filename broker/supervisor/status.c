@@ -92,7 +92,7 @@ static void processes(FILE *out, const struct bh_supervisor *s)
     fputs("\n  ]\n", out);
 }
 
-/* Requests are counted by the front; refusals and failures by whoever decided. */
+/* What clients were told, as the front counts it. What was decided stands in the audit log. */
 static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
 {
     const struct bh_channel_row *channel = &s->channels[index];
@@ -103,11 +103,12 @@ static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
 
         if (process->channel != index)
             continue;
-        if (process->role == BH_ROLE_FRONT)
-            requests += process->state->requests;
-        denials += process->state->denials;
-        failures += process->role == BH_ROLE_FRONT ? process->state->failures : 0;
         handles += process->state->open_handles;
+        if (process->role != BH_ROLE_FRONT)
+            continue;
+        requests = process->state->requests;
+        denials = process->state->denials;
+        failures = process->state->failures;
     }
     fputs("    {", out);
     member(out, "name", channel->policy.slice->channel);
