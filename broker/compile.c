@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "policy/blob.h"
 #include "policy/confine/confine.h"
 #include "policy/confine/profiles.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -127,22 +127,14 @@ static _Noreturn void become(const struct run *run, pid_t parent)
     bh_die(BH_EXIT_CONFINE, "cannot start: %s", strerror(r < 0 ? -r : errno));
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads the findings until the compiler has closed them. 0, -ETIMEDOUT or -errno. */
-static int listen_to(int fd, int64_t until, char *text)
+static int listen_to(int fd, uint64_t until, char *text)
 {
     size_t len = 0;
 
     for (;;) {
         struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-        int64_t left = until - now_ms();
+        int64_t left = until - bh_clock_ms(CLOCK_MONOTONIC);
         char beyond[512];
         int ready = left > 0 ? poll(&poll_fd, 1, (int)left) : 0;
         ssize_t n;
@@ -163,12 +155,12 @@ static int listen_to(int fd, int64_t until, char *text)
 }
 
 /* Its end follows that of its words at once; a compiler that goes on without them has been taken over. */
-static int await_end(struct run *run, int64_t until, int *ret_status)
+static int await_end(struct run *run, uint64_t until, int *ret_status)
 {
     pid_t pid;
 
     while ((pid = waitpid(run->pid, ret_status, WNOHANG)) == 0) {
-        if (now_ms() >= until)
+        if (bh_clock_ms(CLOCK_MONOTONIC) >= until)
             return -ETIMEDOUT;
         (void)poll(NULL, 0, 1);
     }
@@ -199,7 +191,7 @@ int bh_compile(const char *program_dir, const struct bh_pack_file *files, size_t
                char **ret_diagnostics)
 {
     BH_CLEANUP(end_run) struct run run = { -1, -1, -1, -1, -1, { -1, -1 }, 0 };
-    int64_t until = now_ms() + BH_COMPILE_TIMEOUT_MS;
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + BH_COMPILE_TIMEOUT_MS;
     pid_t parent = getpid();
     int r, status;
 

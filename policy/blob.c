@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 #define FENCES_ALL ((uint64_t)BH_FENCE_RLIMITS * 2 - 1)
 
@@ -18,7 +18,7 @@ _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
 
 const char *const bh_channel_methods[] = { "unix-listen", "virtio", "isa-serial", "vsock-listen", NULL };
 
-static const uint32_t element_size[BH_SECTION_COUNT] = {
+const uint32_t bh_section_element_size[BH_SECTION_COUNT] = {
     [BH_SECTION_RULES] = sizeof(struct bh_rule),
     [BH_SECTION_INDEX] = sizeof(uint16_t),
     [BH_SECTION_PATHS] = sizeof(struct bh_path),
@@ -72,9 +72,9 @@ static bool layout_ok(const struct bh_slice *slice, size_t size)
         const struct bh_section_row *row = &slice->sections[i];
         size_t end, next;
 
-        if (row->offset != at || row->count > (size - at) / element_size[i])
+        if (row->offset != at || row->count > (size - at) / bh_section_element_size[i])
             return false;
-        end = at + (size_t)row->count * element_size[i];
+        end = at + (size_t)row->count * bh_section_element_size[i];
         next = (end + 7) & ~(size_t)7;
         if (next > size || !all_zero(bytes + end, next - end))
             return false;

@@ -47,6 +47,9 @@ struct bh_section_row {
     uint32_t offset, count; /* count in elements (bytes, for strings) */
 };
 
+/* Bytes of one element, by enum bh_section. */
+extern const uint32_t bh_section_element_size[BH_SECTION_COUNT];
+
 /* Values of `set`; each row of the table in policy/lang/settings.c has its index here. */
 enum bh_setting {
     BH_SET_EXPLAIN_TO_CLIENT, /* 0, 1 */
@@ -66,7 +69,7 @@ struct bh_slice {
     uint32_t magic, format, schema, size;
     char channel[BH_CHANNEL_NAME_MAX];
     uint8_t digest[32];     /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit records */
-    uint64_t only[2];       /* bit per command: the channel's ceiling */
+    uint64_t only[2];       /* bit per command: the channel's ceiling, without what was not reviewed */
     uint64_t settings[BH_SET_COUNT];
     struct bh_section_row sections[BH_SECTION_COUNT];
     struct bh_command_rules commands[BH_CMD_COUNT];

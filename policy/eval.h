@@ -7,7 +7,8 @@
  * cannot be evaluated is false in an allow and true in a deny.
  *
  * Trust: in = CHECKED (paths come from a peer or from the kernel; any bytes will do);
- *        out = CHECKED; called by = front (quick refusal only), workers, bulkheadctl
+ *        out = CHECKED; called by = front (quick refusal only), workers, supervisor
+ *        (is a domain granted at all), bulkheadctl
  */
 #pragma once
 

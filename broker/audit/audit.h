@@ -44,5 +44,3 @@ int bh_feeds_turn(struct bh_audit_process *audit);
 
 /* Takes over a queue. False: there are too many. */
 bool bh_feeds_add(struct bh_audit_process *audit, uint32_t source, int fd);
-
-uint64_t bh_audit_now(void); /* CLOCK_REALTIME in ns */

@@ -6,20 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/wire/record.h"
 
 #define EMPTY_PACKETS_MAX 4096u /* more than a socket buffer can hold */
-
-uint64_t bh_audit_now(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 bool bh_feeds_add(struct bh_audit_process *audit, uint32_t source, int fd)
 {
@@ -58,7 +50,7 @@ static int remark(struct bh_audit_process *audit, const char *text)
     const struct bh_append_of of = { .source = BH_SOURCES_MAX };
     struct bh_line line = bh_append_line(audit->state);
 
-    bh_line_event(&line, bh_audit_now(), text);
+    bh_line_event(&line, bh_clock_ns(CLOCK_REALTIME), text);
     return bh_append_commit(audit->state, audit->log, &line, &of);
 }
 
@@ -86,7 +78,7 @@ static int write_gap(struct bh_audit_process *audit, uint32_t source, uint64_t n
     const struct bh_append_of of = { .source = source, .sequence = next - 1 };
     struct bh_line line = bh_append_line(audit->state);
 
-    bh_line_gap(&line, audit->names->of[source], bh_audit_now(),
+    bh_line_gap(&line, audit->names->of[source], bh_clock_ns(CLOCK_REALTIME),
                 (audit->state->last[source] + 1) * BH_SOURCES_MAX + source,
                 (next - 1) * BH_SOURCES_MAX + source);
     return bh_append_commit(audit->state, audit->log, &line, &of);

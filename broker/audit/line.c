@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 #define NS_PER_S 1000000000u
 

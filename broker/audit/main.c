@@ -18,6 +18,7 @@
 #include "broker/audit/audit.h"
 #include "policy/confine/confine.h"
 #include "policy/confine/profiles.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -90,7 +91,7 @@ static void enter_segment(struct process *p)
     int r = bh_append_finish(state, p->audit.log);
 
     if (r == 0 && state->now.segment != state->offered)
-        r = bh_append_header(state, p->audit.log, bh_audit_now());
+        r = bh_append_header(state, p->audit.log, bh_clock_ns(CLOCK_REALTIME));
     judge(p, r);
 }
 

@@ -4,17 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/audit/segment.h"
+#include "broker/why.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 
@@ -25,43 +25,27 @@ struct bh_log_store {
     uint64_t segment;
 };
 
-/* Where a sentence goes. */
-struct why {
-    char *text;
-    size_t size;
-};
-
-static int __attribute__((format(printf, 3, 4))) fail(const struct why *why, int r, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(why->text, why->size, format, args);
-    va_end(args);
-    return r;
-}
-
-static int open_dir(struct bh_log_store *store, const struct why *why)
+static int open_dir(struct bh_log_store *store, const struct bh_why *why)
 {
     struct stat st;
 
     if (mkdir(store->path, 0700) < 0 && errno != EEXIST)
-        return fail(why, -errno, "the audit folder %s cannot be made: %s", store->path, strerror(errno));
+        return bh_why_fail(why, -errno, "the audit folder %s cannot be made: %s", store->path, strerror(errno));
     store->dir = open(store->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (store->dir < 0 || fstat(store->dir, &st) < 0)
-        return fail(why, -errno, "the audit folder %s cannot be opened: %s", store->path, strerror(errno));
+        return bh_why_fail(why, -errno, "the audit folder %s cannot be opened: %s", store->path, strerror(errno));
     if (st.st_uid != geteuid())
-        return fail(why, -EPERM, "the audit folder %s belongs to uid %u and not to us (uid %u); chown it",
+        return bh_why_fail(why, -EPERM, "the audit folder %s belongs to uid %u and not to us (uid %u); chown it",
                     store->path, st.st_uid, geteuid());
     if (st.st_mode & 022)
-        return fail(why, -EPERM, "the audit folder %s may be written to by others; chmod it to 0700",
+        return bh_why_fail(why, -EPERM, "the audit folder %s may be written to by others; chmod it to 0700",
                     store->path);
     return 0;
 }
 
 /* What earlier runs left: the newest segment and how it ends. */
 static int find_previous(const struct bh_log_store *store, struct bh_audit_previous *ret,
-                         const struct why *why)
+                         const struct bh_why *why)
 {
     _cleanup_free_ uint64_t *numbers = NULL;
     _cleanup_close_ int fd = -1;
@@ -70,7 +54,7 @@ static int find_previous(const struct bh_log_store *store, struct bh_audit_previ
     int r;
 
     if (n < 0)
-        return fail(why, (int)n, "the audit folder %s cannot be listed: %s", store->path, strerror((int)-n));
+        return bh_why_fail(why, (int)n, "the audit folder %s cannot be listed: %s", store->path, strerror((int)-n));
     if (n == 0)
         return 0;
     ret->segment = numbers[n - 1];
@@ -78,7 +62,7 @@ static int find_previous(const struct bh_log_store *store, struct bh_audit_previ
     fd = openat(store->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     r = fd < 0 ? -errno : bh_segment_end(fd, ret);
     if (r < 0)
-        return fail(why, r, "the last audit segment %s/%s cannot be read: %s", store->path, name,
+        return bh_why_fail(why, r, "the last audit segment %s/%s cannot be read: %s", store->path, name,
                     strerror(-r));
     return 0;
 }
@@ -103,7 +87,7 @@ static int append_key(int fd, const char *line, size_t len)
 
 /* Keeps the first key of the run that begins with `segment`. */
 static int keep_key(const struct bh_log_store *store, uint64_t segment, const uint8_t key[BH_SHA256_SIZE],
-                    const struct why *why)
+                    const struct bh_why *why)
 {
     _cleanup_close_ int fd =
         openat(store->dir, BH_KEYS_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -116,7 +100,7 @@ static int keep_key(const struct bh_log_store *store, uint64_t segment, const ui
     explicit_bzero(line, sizeof(line));
     explicit_bzero(hex, sizeof(hex));
     if (r < 0)
-        return fail(why, r, "the key of the audit log cannot be written to %s/" BH_KEYS_NAME ": %s",
+        return bh_why_fail(why, r, "the key of the audit log cannot be written to %s/" BH_KEYS_NAME ": %s",
                     store->path, strerror(-r));
     return 0;
 }
@@ -136,7 +120,7 @@ static void retire(const struct bh_log_store *store)
     }
 }
 
-static int begin(struct bh_log_store *store, uint64_t segment, const struct why *why)
+static int begin(struct bh_log_store *store, uint64_t segment, const struct bh_why *why)
 {
     char name[BH_SEGMENT_NAME_MAX];
     int fd;
@@ -144,7 +128,7 @@ static int begin(struct bh_log_store *store, uint64_t segment, const struct why 
     bh_segment_name(segment, name);
     fd = openat(store->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return fail(why, -errno, "the audit segment %s/%s cannot be made: %s", store->path, name,
+        return bh_why_fail(why, -errno, "the audit segment %s/%s cannot be made: %s", store->path, name,
                     strerror(errno));
     if (store->segment_fd >= 0)
         (void)close(store->segment_fd);
@@ -156,22 +140,19 @@ static int begin(struct bh_log_store *store, uint64_t segment, const struct why 
 }
 
 /* Key, state page and first segment of this run, in the order that keeps the key ahead of its use. */
-static int begin_run(struct bh_log_store *store, const struct why *why)
+static int begin_run(struct bh_log_store *store, const struct bh_why *why)
 {
     struct bh_audit_previous previous = { 0 };
     uint8_t key[BH_SHA256_SIZE];
-    struct timespec now;
     int r = find_previous(store, &previous, why);
 
     if (r < 0)
         return r;
     if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
-        return fail(why, -EIO, "the kernel gives no random bytes for the key of the audit log");
+        return bh_why_fail(why, -EIO, "the kernel gives no random bytes for the key of the audit log");
     r = keep_key(store, previous.segment + 1, key, why);
     if (r == 0) {
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        bh_audit_state_init(store->state, &previous, key,
-                            (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+        bh_audit_state_init(store->state, &previous, key, bh_clock_ns(CLOCK_REALTIME));
         r = begin(store, previous.segment + 1, why);
     }
     explicit_bzero(key, sizeof(key));
@@ -179,34 +160,34 @@ static int begin_run(struct bh_log_store *store, const struct why *why)
 }
 
 static int share(struct bh_log_store *store, int state_fd, const struct bh_audit_names *names,
-                 const struct why *why)
+                 const struct bh_why *why)
 {
     void *page = mmap(NULL, sizeof(struct bh_audit_state), PROT_READ | PROT_WRITE, MAP_SHARED, state_fd, 0);
     int r;
 
     if (page == MAP_FAILED)
-        return fail(why, -errno, "the state of the audit process cannot be mapped: %s", strerror(errno));
+        return bh_why_fail(why, -errno, "the state of the audit process cannot be mapped: %s", strerror(errno));
     store->state = page;
     store->names_fd = bh_memfd_new("bulkhead-sources", names, sizeof(*names));
     r = store->names_fd < 0 ? store->names_fd : bh_memfd_seal(store->names_fd);
     if (r < 0)
-        return fail(why, r, "there is no memory for the names of the audit sources: %s", strerror(-r));
+        return bh_why_fail(why, r, "there is no memory for the names of the audit sources: %s", strerror(-r));
     return 0;
 }
 
 int bh_log_store_new(struct bh_log_store **ret, const char *path, int state_fd,
                      const struct bh_audit_names *names, char *why_text, size_t why_size)
 {
-    const struct why why = { why_text, why_size };
+    const struct bh_why why = { why_text, why_size };
     struct bh_log_store *store = calloc(1, sizeof(*store));
     int r;
 
     if (!store)
-        return fail(&why, -ENOMEM, "there is no memory for the audit log");
+        return bh_why_fail(&why, -ENOMEM, "there is no memory for the audit log");
     store->dir = store->segment_fd = store->names_fd = -1;
     store->path = strdup(path);
     r = store->path ? share(store, state_fd, names, &why)
-                    : fail(&why, -ENOMEM, "there is no memory for the audit log");
+                    : bh_why_fail(&why, -ENOMEM, "there is no memory for the audit log");
     if (r == 0)
         r = open_dir(store, &why);
     if (r == 0)
@@ -233,7 +214,7 @@ void bh_log_store_free(struct bh_log_store *store)
 
 int bh_log_store_next(struct bh_log_store *store, char *why_text, size_t why_size)
 {
-    const struct why why = { why_text, why_size };
+    const struct bh_why why = { why_text, why_size };
 
     return begin(store, store->segment + 1, &why);
 }

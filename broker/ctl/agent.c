@@ -9,10 +9,10 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/ctl/statusfile.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/mem.h"
 
 #define READ_STEP (256u * 1024u)
@@ -55,14 +55,6 @@ int ctl_agent_send(struct ctl_agent *agent, const char *text, size_t len)
     return CTL_OK;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool reserve(struct ctl_agent *agent)
 {
     size_t cap = agent->cap ? 2 * agent->cap : 2 * READ_STEP;
@@ -82,7 +74,7 @@ static bool reserve(struct ctl_agent *agent)
 static int receive(struct ctl_agent *agent, int64_t until, bool quiet)
 {
     struct pollfd poll_fd = { .fd = agent->fd, .events = POLLIN };
-    int64_t left = until - now_ms();
+    int64_t left = until - bh_clock_ms(CLOCK_MONOTONIC);
     ssize_t n;
 
     if (agent->len > CTL_ANSWER_MAX || !reserve(agent))
@@ -116,7 +108,7 @@ static void forget_line(struct ctl_agent *agent)
 
 int ctl_agent_line(struct ctl_agent *agent, const char **ret_line, bool quiet)
 {
-    int64_t until = now_ms() + agent->timeout_ms;
+    int64_t until = bh_clock_ms(CLOCK_MONOTONIC) + agent->timeout_ms;
     size_t searched = 0, start = 0;
     char *end = NULL;
     int status = CTL_OK;
@@ -143,10 +135,10 @@ int ctl_agent_line(struct ctl_agent *agent, const char **ret_line, bool quiet)
 /* Everything up to the byte 0xFF is what an earlier client left; what follows is our own answer. */
 static int await_sentinel(struct ctl_agent *agent)
 {
-    int64_t until = now_ms() + agent->timeout_ms;
+    int64_t until = bh_clock_ms(CLOCK_MONOTONIC) + agent->timeout_ms;
 
     for (;;) {
-        char *mark = agent->len > 0 ? memchr(agent->data, '\xff', agent->len) : NULL;
+        char *mark = agent->len > 0 ? memchr(agent->data, 0xff, agent->len) : NULL;
         int status;
 
         if (mark) {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "broker/ctl/ctl.h"
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 /* Bytes of the character at `text` if it may be shown, else 0. */
 static size_t shown(const char *text)

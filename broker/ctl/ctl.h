@@ -20,8 +20,6 @@ enum {
     CTL_NO_AGENT = 3, /* nothing to talk to */
 };
 
-#define CTL_STATE_DIR_DEFAULT "/var/run" /* as bulkhead's -t */
-
 struct ctl {
     const char *state_dir; /* the agent's -t */
     bool json;             /* for programs, not for eyes */

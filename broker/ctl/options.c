@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/ctl/ctl.h"
+#include "broker/places.h"
 #include "protocol/base/mem.h"
 
 int ctl_fail(int status, const char *format, ...)
@@ -37,7 +38,7 @@ int ctl_usage(const struct ctl_command *command, const char *format, ...)
 static void print_help(const struct ctl_command *command)
 {
     printf("Usage: bulkheadctl %s %s\n"
-           "  --state-dir DIR   the agent's -t folder (default " CTL_STATE_DIR_DEFAULT ")\n"
+           "  --state-dir DIR   the agent's -t folder (default " BH_STATE_DIR_DEFAULT ")\n"
            "  --json            output for programs\n"
            "  --help            this text\n",
            command->name, command->usage);

@@ -8,12 +8,11 @@
 #include <unistd.h>
 
 #include "broker/compile.h"
+#include "broker/places.h"
 #include "broker/policyfile.h"
+#include "broker/programdir.h"
 #include "policy/profiles.h"
 #include "protocol/base/mem.h"
-
-#define POLICY_FILE_DEFAULT "/etc/bulkhead/policy"
-#define PROFILE_DEFAULT "standard"
 
 static int open_shipped(struct ctl_policy_source *source, const struct bh_profile_text *profile)
 {
@@ -42,26 +41,14 @@ static int map_bundle(struct ctl_policy_source *source, int fd)
     return CTL_OK;
 }
 
-/* The compiler lies beside this program. */
-static bool program_dir(char ret[512])
-{
-    ssize_t n = readlink("/proc/self/exe", ret, 511);
-    char *slash;
-
-    ret[n > 0 ? n : 0] = '\0';
-    slash = strrchr(ret, '/');
-    if (slash)
-        *slash = '\0';
-    return slash;
-}
-
 static int compile(struct ctl_policy_source *source, const struct bh_policy_files *files)
 {
     _cleanup_close_ int bundle = -1;
     char dir[512];
-    int r =
-        program_dir(dir) ? bh_compile(dir, files->files, files->count, &bundle, &source->findings) : -ENOENT;
+    int r = bh_program_dir(dir, sizeof(dir));
 
+    if (r == 0)
+        r = bh_compile(dir, files->files, files->count, &bundle, &source->findings);
     if (r == 0)
         return map_bundle(source, bundle);
     if (r == -ENOENT)
@@ -91,7 +78,7 @@ static int open_files(struct ctl_policy_source *source, int n, char **names)
 
 int ctl_policy_open(struct ctl_policy_source *source, int n, char **names)
 {
-    static char file[] = POLICY_FILE_DEFAULT, profile[] = PROFILE_DEFAULT;
+    static char file[] = BH_POLICY_FILE_DEFAULT, profile[] = BH_PROFILE_DEFAULT;
     char *otherwise[] = { access(file, F_OK) == 0 ? file : profile };
     const struct bh_profile_text *found;
 

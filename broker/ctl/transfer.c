@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/ctl/agent.h"
 #include "broker/ctl/statusfile.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/json/base64.h"
@@ -27,17 +27,9 @@ struct transfer {
     int64_t started_ms, shown_ms;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void progress(struct transfer *t, bool last)
 {
-    int64_t now = now_ms(), took = now - t->started_ms;
+    int64_t now = bh_clock_ms(CLOCK_MONOTONIC), took = now - t->started_ms;
     double mib = (double)t->bytes / 1048576.0;
 
     if (!t->shown || (!last && now - t->shown_ms < PROGRESS_MS))
@@ -190,7 +182,7 @@ static int transfer(struct transfer *t, const char *path, const char *mode)
 
     if (status != CTL_OK)
         return status;
-    t->started_ms = now_ms();
+    t->started_ms = bh_clock_ms(CLOCK_MONOTONIC);
     t->shown = isatty(STDERR_FILENO);
     status = mode[0] == 'r' ? read_all(t) : write_all(t);
     progress(t, true);

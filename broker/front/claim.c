@@ -4,21 +4,13 @@
  * reads hostile bytes, not evidence. Malformed input is counted and told once a second, so
  * that a client cannot fill the log with it.
  */
-#include <time.h>
 
 #include "broker/front/front.h"
+#include "protocol/base/clock.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
 
 #define FIRST_OF_COMMANDS 1101u /* codes below are about text that is no request */
-
-uint64_t bh_front_now(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static uint64_t send(struct bh_front *front, struct bh_record *record)
 {
@@ -34,7 +26,7 @@ static void send_malformed(struct bh_front *front)
 
     (void)send(front, &record);
     front->claims = 0;
-    front->claimed_ms = bh_front_now();
+    front->claimed_ms = bh_clock_ms(CLOCK_BOOTTIME);
 }
 
 void bh_claim(struct bh_front *front, struct bh_error *error)
@@ -43,9 +35,10 @@ void bh_claim(struct bh_front *front, struct bh_error *error)
     struct bh_record record = { .command = under_way ? front->way.command : front->request.command,
                                 .code = error->code,
                                 .request = under_way ? front->way.id : 0,
-                                .rule = under_way ? (struct bh_str){ 0 } : front->request.rule,
                                 .count = 1 };
 
+    if (!under_way)
+        record.rule = front->request.rule;
     if (error->code >= FIRST_OF_COMMANDS) {
         error->record = send(front, &record);
         return;
@@ -71,7 +64,7 @@ static int malformed_due(const struct bh_front *front)
 
     if (front->claims == 0)
         return -1;
-    since = bh_front_now() - front->claimed_ms;
+    since = bh_clock_ms(CLOCK_BOOTTIME) - front->claimed_ms;
     return since < BH_CLAIM_MS ? (int)(BH_CLAIM_MS - since) : 0;
 }
 

@@ -191,6 +191,3 @@ int bh_claim_due(const struct bh_front *front);
 
 /* Queues the claims that are due, all of them if `all`, and the summary if it is due: counts outlive the front. */
 void bh_claim_report(struct bh_front *front, bool all);
-
-/* Milliseconds of CLOCK_BOOTTIME. */
-uint64_t bh_front_now(void);

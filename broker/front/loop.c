@@ -140,6 +140,13 @@ static void pump(struct bh_front *front)
     }
 }
 
+/* A short line that streams in waits for its end: one write, and the client wakes once. */
+static bool holds_back(const struct bh_front *front)
+{
+    return front->state == BH_STREAMING && !front->client.line_open &&
+           bh_transport_pending(&front->client) <= BH_OUT_HIGH;
+}
+
 static void watch_fd(struct watch *watch, int fd, bool in, bool out, uint8_t worker)
 {
     watch->fds[watch->n] =
@@ -155,7 +162,7 @@ static void watch_all(const struct bh_front *front, struct watch *watch)
     watch->n = 0;
     watch_fd(watch, front->control, true, false, BH_NO_WORKER);
     watch_fd(watch, client->gone ? -1 : client->fd, bh_transport_wants_input(client),
-             bh_transport_pending(client) > 0, BH_NO_WORKER);
+             bh_transport_pending(client) > 0 && !holds_back(front), BH_NO_WORKER);
     for (uint8_t i = 0; i < BH_WORKER_COUNT; i++) {
         const struct bh_link *link = &front->links[i];
         bool ours = front->way.worker == i;
@@ -235,7 +242,8 @@ bool bh_front_step(struct bh_front *front, int max_ms)
     look_at_client(front, watch.fds[1].revents);
     bh_route_expire(front);
     pump(front);
-    bh_transport_flush(&front->client);
+    if (!holds_back(front))
+        bh_transport_flush(&front->client);
     if (claim_due == 0)
         bh_claim_report(front, false);
     note(front, 0);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/front/front.h"
+#include "protocol/base/clock.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
 #include "protocol/wire/codec.h"
@@ -81,7 +82,7 @@ static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *
     bool expected = front->state == BH_WAITING || front->state == BH_STREAMING;
 
     if (worker == front->way.worker)
-        front->progress_ms = bh_front_now(); /* be it with what we wait behind */
+        front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME); /* be it with what we wait behind */
     if (frame->id >> 32 != front->epoch || frame->id <= front->links[worker].dropped)
         return true;
     if (!expected || worker != front->way.worker || frame->id != front->way.id ||

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/front/front.h"
+#include "protocol/base/clock.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
 #include "protocol/wire/codec.h"
@@ -28,7 +29,7 @@ void bh_route_begin(struct bh_front *front, uint16_t command)
         .command = command,
         .id = (uint64_t)front->epoch << 32 | ++front->counter,
     };
-    front->progress_ms = bh_front_now();
+    front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
 }
 
 void bh_route_ask(struct bh_front *front)
@@ -36,7 +37,7 @@ void bh_route_ask(struct bh_front *front)
     struct bh_link *link = &front->links[front->way.worker];
     int r = 0;
 
-    front->progress_ms = bh_front_now();
+    front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
     if (link->fd >= 0) {
         bh_front_fire(front, BH_ON_PEER);
         return;
@@ -67,7 +68,7 @@ static int send_frame(struct bh_front *front, enum bh_frame_type type, bool more
     r = bh_frame_send(link->fd, &frame, data, len);
     link->used |= r == 0;
     if (r == 0)
-        front->progress_ms = bh_front_now();
+        front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
     return r;
 }
 
@@ -222,14 +223,14 @@ int bh_route_due(const struct bh_front *front)
 
     if (wait == 0 || bh_transport_pending(&front->client) > BH_STREAM_HIGH)
         return -1;
-    spent = bh_front_now() - front->progress_ms;
+    spent = bh_clock_ms(CLOCK_BOOTTIME) - front->progress_ms;
     return spent < wait ? (int)(wait - spent) : 0;
 }
 
 void bh_route_expire(struct bh_front *front)
 {
     if (bh_transport_pending(&front->client) > BH_STREAM_HIGH)
-        front->progress_ms = bh_front_now(); /* the client's time, not the worker's */
+        front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME); /* the client's time, not the worker's */
     if (bh_route_due(front) != 0)
         return;
     if (front->links[front->way.worker].fd < 0)

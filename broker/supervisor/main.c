@@ -22,8 +22,10 @@
 #include <unistd.h>
 
 #include "broker/audit/store.h"
+#include "broker/programdir.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/confine/caps.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -54,12 +56,10 @@ static int block_signals(void)
 /* The other programs lie beside this one. They are opened once: what runs later is what was there at the start. */
 static void open_programs(struct bh_supervisor *s)
 {
-    ssize_t n = readlink("/proc/self/exe", s->program_dir, sizeof(s->program_dir) - 1);
+    int r = bh_program_dir(s->program_dir, sizeof(s->program_dir));
 
-    if (n <= 0)
-        bh_die(1, "cannot find the own program: is /proc mounted?");
-    s->program_dir[n] = '\0';
-    *strrchr(s->program_dir, '/') = '\0';
+    if (r < 0)
+        bh_die(1, "cannot find the own program: %s", strerror(-r));
     for (int role = 0; role < BH_ROLE_COUNT; role++) {
         char path[sizeof(s->program_dir) + 64];
 
@@ -162,7 +162,7 @@ static void open_log(struct bh_supervisor *s)
 
 static void stop(struct bh_supervisor *s)
 {
-    uint64_t until = bh_now_ms() + STOP_GRACE_MS;
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     struct bh_process *audit = &s->processes[0];
 
     s->stopping = true;
@@ -175,7 +175,7 @@ static void stop(struct bh_supervisor *s)
             (void)waitpid(s->processes[i].pid, NULL, 0);
     if (audit->control >= 0)
         (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-    while (audit->pid && waitpid(audit->pid, NULL, WNOHANG) == 0 && bh_now_ms() < until)
+    while (audit->pid && waitpid(audit->pid, NULL, WNOHANG) == 0 && bh_clock_ms(CLOCK_BOOTTIME) < until)
         (void)poll(NULL, 0, 5);
     if (audit->pid)
         (void)kill(audit->pid, SIGKILL);

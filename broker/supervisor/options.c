@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "broker/places.h"
 #include "protocol/commands.h"
 
 enum { OPT_POLICY = 256, OPT_AUDIT_DIR };

@@ -8,8 +8,6 @@
 
 #include <stdbool.h>
 
-#define BH_VERSION "0.1.0"
-#define BH_STATE_DIR_DEFAULT "/var/run" /* as qemu-ga's -t; ours is the folder bulkhead/ in it */
 #define BH_SOCKET_PATH_MAX 107          /* bytes, sun_path without its NUL */
 
 struct bh_options {

@@ -1,7 +1,7 @@
 /*
  * What governs this run: a shipped profile, a file, or what is left when the file is
  * bad. Fail closed, but not down: a bad policy means the last good one, and where
- * there is none, the built-in profile `fallback`, which answers and does nothing.
+ * there is none, the built-in profile `fallback`, which answers and, of all acts, allows the thaw.
  *
  * The last good bundle is kept as policy.last in the state folder; it is a cache of our
  * own compiler's output and is verified like any other bytes before use.
@@ -16,14 +16,13 @@
 #include <unistd.h>
 
 #include "broker/compile.h"
+#include "broker/places.h"
 #include "broker/policyfile.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/profiles.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-
-#define POLICY_FILE_DEFAULT "/etc/bulkhead/policy"
 
 /* Opens bundle and slices; each slice goes into sealed memory of its own. 0, -EBADMSG or -errno. */
 static int adopt(struct bh_supervisor *s, const void *data, size_t size)
@@ -179,7 +178,7 @@ void bh_supervisor_load_policy(struct bh_supervisor *s)
     const struct bh_profile_text *profile;
 
     if (!wanted)
-        wanted = access(POLICY_FILE_DEFAULT, F_OK) == 0 ? POLICY_FILE_DEFAULT : "standard";
+        wanted = access(BH_POLICY_FILE_DEFAULT, F_OK) == 0 ? BH_POLICY_FILE_DEFAULT : BH_PROFILE_DEFAULT;
     profile = strchr(wanted, '/') ? NULL : bh_profile_find(bh_profiles, bh_n_profiles, wanted);
     if (profile) {
         adopt_shipped(s, profile);

@@ -9,23 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/audit/store.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/eval.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-
-uint64_t bh_now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
 
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process)
 {
@@ -67,7 +59,7 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
         process->asked = true;
         return;
     }
-    if (process && !process->pid && bh_budget_wait(&process->budget, bh_now_ms()) == 0)
+    if (process && !process->pid && bh_budget_wait(&process->budget, bh_clock_ms(CLOCK_BOOTTIME)) == 0)
         (void)bh_launch(s, process);
     if (process && process->pid)
         (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
@@ -192,7 +184,7 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
     if (s->stopping || clean)
         return;
     process->restarts++;
-    bh_budget_died(&process->budget, bh_finished(s, process), bh_now_ms());
+    bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
     say_death(s, process, status);
     bh_status_write(s);
     if (asked)
@@ -214,7 +206,7 @@ void bh_reap(struct bh_supervisor *s)
 
 int bh_start_wanted(struct bh_supervisor *s)
 {
-    uint64_t now = bh_now_ms();
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
     int next = -1;
 
     for (unsigned i = 0; i < s->n_processes; i++) {

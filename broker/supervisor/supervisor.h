@@ -135,5 +135,3 @@ void bh_status_write(struct bh_supervisor *s);
 
 /* Records an event of the agent as source 0. */
 void bh_journal(struct bh_supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-uint64_t bh_now_ms(void); /* CLOCK_BOOTTIME */

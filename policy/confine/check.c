@@ -16,12 +16,7 @@
 #include "policy/confine/rlimits.h"
 #include "protocol/base/mem.h"
 
-#define STATUS_MAX                                                                                           \
-    8192 /* bytes; the longest part is a list of supplementary groups, and there are at most 64 */
-#define MDWE_REFUSE_EXEC_GAIN 1
-#ifndef PR_GET_MDWE
-#define PR_GET_MDWE 66
-#endif
+#define STATUS_MAX 8192 /* bytes; the longest part is a list of at most 64 supplementary groups */
 
 int bh_check_attributes(const struct bh_profile *profile, uint32_t fences, char ret[BH_DIFFERENCE_MAX])
 {
@@ -32,7 +27,7 @@ int bh_check_attributes(const struct bh_profile *profile, uint32_t fences, char 
     } rows[] = {
         { BH_FENCE_SECUREBITS, "securebits", prctl(PR_GET_SECUREBITS), BH_SECUREBITS },
         { BH_FENCE_DUMPABLE, "dumpable", prctl(PR_GET_DUMPABLE), 0 },
-        { BH_FENCE_MDWE, "memory-deny-write-execute", prctl(PR_GET_MDWE, 0, 0, 0, 0), MDWE_REFUSE_EXEC_GAIN },
+        { BH_FENCE_MDWE, "memory-deny-write-execute", prctl(PR_GET_MDWE, 0, 0, 0, 0), BH_MDWE_REFUSE_EXEC_GAIN },
     };
     const char *limit = fences & BH_FENCE_RLIMITS ? bh_rlimits_differ(profile) : NULL;
 

@@ -5,7 +5,16 @@
  */
 #pragma once
 
+#include <sys/prctl.h>
+
 #include "policy/confine/confine.h"
+
+/* prctl of Linux 6.3, which older headers do not have. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
+#define BH_MDWE_REFUSE_EXEC_GAIN 1
 
 #define BH_DIFFERENCE_MAX 128 /* bytes of the sentence part, with the NUL */
 

@@ -2,12 +2,14 @@
  * Confinement: two functions over one table of data per process.
  *
  * bh_confine_before_exec runs in the supervisor's child, between fork and exec, and
- * does what needs privilege, in this order: descriptors, session and umask, rlimits,
- * namespaces, the view (a small tree built from nothing), securebits, bounding set,
- * groups and ids, the other capability sets, no_new_privs, parent-death signal.
- * bh_confine_self is the first thing main does: dumpable, Landlock, memory-deny-
- * write-execute, the seccomp filter that was made at build time; then it reads its
- * own /proc status through BH_FD_STATUS and compares. A difference is fatal.
+ * does what needs privilege, in this order: descriptors, session and umask, limits,
+ * namespaces, the view (a small tree built from nothing), uid 0 made ordinary, bounding
+ * set, groups and ids, the other capability sets and the lock on the securebits,
+ * no_new_privs, no fork, parent-death signal.
+ * bh_confine_self is the first thing main does after it has mapped what the supervisor
+ * left: dumpable, Landlock, memory-deny-write-execute, file size, the seccomp filter
+ * that was made at build time; then it reads its own /proc status through BH_FD_STATUS
+ * and compares. A difference is fatal.
  *
  * A fence that the kernel or the starting user cannot give is missing, and reported;
  * if the policy's `set fence-... required` names it, the process does not start.

@@ -19,11 +19,6 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65
-#endif
-#define MDWE_REFUSE_EXEC_GAIN 1
-
 struct self {
     const struct bh_profile *profile;
     const struct bh_filter *filter;
@@ -46,7 +41,7 @@ static int landlock(const struct self *self)
 static int no_exec_gain(const struct self *self)
 {
     (void)self;
-    if (prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)
+    if (prctl(PR_SET_MDWE, BH_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)
         return 0;
     return errno == EINVAL ? 1 : -errno; /* before 6.3 */
 }

@@ -20,16 +20,6 @@ struct tables {
     struct bh_strings strings;
 };
 
-static const size_t element_size[BH_SECTION_COUNT] = {
-    [BH_SECTION_RULES] = sizeof(struct bh_rule),
-    [BH_SECTION_INDEX] = sizeof(uint16_t),
-    [BH_SECTION_PATHS] = sizeof(struct bh_path),
-    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
-    [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
-    [BH_SECTION_GROUPS] = sizeof(uint32_t),
-    [BH_SECTION_STRINGS] = 1,
-};
-
 /* Counts what there will be at most, and makes room for it. */
 static int make_room(struct bh_model *model, const struct bh_plan *plan, struct tables *t)
 {
@@ -200,7 +190,7 @@ static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *sl
     t->count[BH_SECTION_STRINGS] = t->strings.len;
     for (unsigned i = 0; i < BH_SECTION_COUNT; i++) {
         slice->sections[i] = (struct bh_section_row){ (uint32_t)size, t->count[i] };
-        size = (size + t->count[i] * element_size[i] + 7) & ~(size_t)7;
+        size = (size + t->count[i] * bh_section_element_size[i] + 7) & ~(size_t)7;
     }
     bytes = bh_arena_alloc(model->arena, size);
     if (!bytes)
@@ -208,7 +198,7 @@ static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *sl
     slice->size = (uint32_t)size;
     memcpy(bytes, slice, sizeof(*slice));
     for (unsigned i = 0; i < BH_SECTION_COUNT; i++)
-        memcpy(bytes + slice->sections[i].offset, data[i], t->count[i] * element_size[i]);
+        memcpy(bytes + slice->sections[i].offset, data[i], t->count[i] * bh_section_element_size[i]);
     *ret = (struct bh_bytes){ (uint8_t *)bytes, (uint32_t)size };
     return 0;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 #define MESSAGE_MAX 1024
 

@@ -19,8 +19,8 @@
 enum bh_fd {
     BH_FD_CONTROL = 3, /* socket to the supervisor (protocol/wire/control.h) */
     BH_FD_BOOT = 4,    /* sealed memory: struct bh_boot (protocol/wire/boot.h) */
-    BH_FD_POLICY = 5,  /* sealed memory: this channel's slice of the compiled policy */
-    BH_FD_STATE = 6,   /* shared memory kept by the supervisor: struct bh_state */
+    BH_FD_POLICY = 5,  /* sealed memory: the channel's slice of the policy; audit: names; policyc: the packed text */
+    BH_FD_STATE = 6,   /* shared memory that the supervisor keeps: struct bh_state; audit: its own */
     BH_FD_AUDIT = 7,   /* socket to the audit process, send only */
     BH_FD_PEER = 8,    /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
     BH_FD_STATUS = 9,  /* /proc/self/status, for the self-check; closed by confine_self */

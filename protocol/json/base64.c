@@ -2,8 +2,8 @@
  * Base64 in pieces: the scalar reference, line feeds and padding, and the choice of engine.
  *
  * Decoding alternates: the engine and the scalar loop take clean quanta as far as they can;
- * where they stop (a line feed, padding, a wrong character, the last few), the careful loop
- * goes on until it is behind a line feed and between two quanta again.
+ * where they stop (a line feed, padding, a wrong character, the last few), and where a piece
+ * begins within a quantum, the careful loop goes on until it is between two quanta again.
  */
 #include "protocol/json/base64.h"
 
@@ -146,7 +146,6 @@ static size_t decode_quanta(const char *text, size_t len, uint8_t *out)
 long bh_base64_decode(struct bh_base64 *state, const char *text, size_t len, uint8_t *out)
 {
     const char *p = text, *end = text + len;
-    bool behind_line;
     uint8_t *to = out;
     size_t eaten;
     long n;
@@ -157,12 +156,13 @@ long bh_base64_decode(struct bh_base64 *state, const char *text, size_t len, uin
             p += eaten;
             to += eaten / 4 * 3;
         }
-        for (behind_line = false; p < end && !(behind_line && state->n_held == 0); p++) {
-            n = decode_char(state, *p, to);
+        while (p < end) {
+            n = decode_char(state, *p++, to);
             if (n < 0)
                 return n;
             to += n;
-            behind_line |= *p == '\n';
+            if (state->n_held == 0)
+                break;
         }
     }
     return to - out;

@@ -60,7 +60,7 @@ enum bh_lex_result {
     BH_LEX_REQUEST, /* ret_text is filled */
     BH_LEX_ERROR,   /* reterr is filled (BH_E_JSON_*); the rest of the text is being skipped */
     BH_LEX_RESET,   /* a run of 0xFF was eaten; `half`: a half-read request was dropped, whose error is still
-                       owed   (not so for the rest of a broken text: its error was reported) */
+                       owed (not so for the rest of a broken text: its error was reported) */
 };
 
 /*

@@ -5,7 +5,7 @@
  * `p` and `end` are the piece being eaten; a step moves `p` behind what it understood and
  * leaves it on the offending byte when it fails.
  *
- * Trust: in = HOST; out = CHECKED; called by = lib_json's lexer only
+ * Trust: in = HOST; out = CHECKED; called by = the lexer's files only
  */
 #pragma once
 

@@ -12,6 +12,7 @@
 #include "protocol/json/convert.h"
 #include "protocol/json/table_access.h"
 #include "protocol/json/utf8.h"
+#include "protocol/wire/utf8.h"
 
 #define CAP_FIRST 512u
 #define REPLACEMENT 0xfffdu

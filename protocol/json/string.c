@@ -8,6 +8,7 @@
 #include "protocol/codes.h"
 #include "protocol/json/lexer_state.h"
 #include "protocol/json/utf8.h"
+#include "protocol/wire/utf8.h"
 
 static enum bh_step fail_lift(struct bh_lexer *lexer)
 {

@@ -1,5 +1,5 @@
 /*
- * Characters and clean runs. The run is found 64 bytes at a time with SSE2, which every
+ * Writing characters, and clean runs. A run is found 64 bytes at a time with SSE2, which every
  * x86-64 has, and 8 at a time elsewhere; the bytes around its end go one by one.
  */
 #include "protocol/json/utf8.h"
@@ -9,41 +9,6 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
-
-unsigned bh_utf8_need(unsigned char lead)
-{
-    if (lead < 0x80)
-        return 1;
-    if (lead < 0xc2)
-        return 0;
-    if (lead < 0xe0)
-        return 2;
-    if (lead < 0xf0)
-        return 3;
-    return lead < 0xf5 ? 4 : 0;
-}
-
-unsigned bh_utf8_decode(const char *p, size_t len, uint32_t *ret_char)
-{
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    unsigned char lead = (unsigned char)p[0];
-    unsigned need = bh_utf8_need(lead);
-    uint32_t c;
-    unsigned i;
-
-    if (!need || need > len)
-        return 0;
-    c = need == 1 ? lead : lead & (0x7fu >> need);
-    for (i = 1; i < need; i++) {
-        if (((unsigned char)p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | ((unsigned char)p[i] & 0x3f);
-    }
-    if (c < least[need] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-        return 0;
-    *ret_char = c;
-    return need;
-}
 
 unsigned bh_utf8_encode(uint32_t c, char out[4])
 {

@@ -1,5 +1,6 @@
 /*
- * Characters and clean runs: what the lexer reads strings with and bh_out_string writes them with.
+ * What the lexer and bh_out_string need of UTF-8 beyond reading it (protocol/wire/utf8.h): writing a
+ * character, and runs that are copied as they are.
  *
  * Trust: in = HOST, PEER; out = CHECKED; called by = lib_json
  */
@@ -8,13 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Bytes that a character beginning with `lead` takes (1..4), or 0 if no character begins with it. */
-unsigned bh_utf8_need(unsigned char lead);
-
-/* The character at `p` (`len` > 0 bytes are there); bytes it takes, or 0 if it is cut, overlong or a
- * surrogate. */
-unsigned bh_utf8_decode(const char *p, size_t len, uint32_t *ret_char);
 
 /* Writes the UTF-8 form of `c` (<= 0x10FFFF); bytes written, at most 4. */
 unsigned bh_utf8_encode(uint32_t c, char out[4]);

@@ -1,6 +1,6 @@
 /*
  * What the supervisor hands to a child at exec, besides descriptors: one sealed
- * struct (BH_FD_BOOT) and one shared page (BH_FD_STATE) that outlives the child.
+ * struct (BH_FD_BOOT) and one shared page (BH_FD_STATE: struct bh_state, but for the audit process) that outlives the child.
  *
  * The state page is written by one process at a time and read by its successor and
  * by the supervisor (for the status file). It holds numbers only: a taken-over
@@ -42,11 +42,9 @@ struct bh_boot {
     uint32_t epoch;   /* of a front: upper half of its frame ids; else 0 */
     uint32_t user;    /* opener: index of its user in the policy slice; else 0 */
     uint32_t fences;  /* set before exec (enum bh_fence); confine_self adds the rest */
-    uint32_t landlock_missing; /* 1: the supervisor was told that Landlock is off on this kernel */
+    uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
     uint64_t caps;    /* what the five sets must show */
-    uint32_t n_groups; /* supplementary groups that the process must show */
-    uint32_t zero;
     char channel[BH_CHANNEL_NAME_MAX];
 };
 

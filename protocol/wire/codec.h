@@ -9,8 +9,8 @@
  *
  * The decoder trusts nothing: every bound of the table holds afterwards, strings are
  * UTF-8 without NUL, flags are 0 or 1, nothing is left over, nesting is that of the
- * tables, and all memory comes from the arena. On any error the output is undefined
- * and the arena is to be reset.
+ * tables, and all memory comes from the arena, where strings get a NUL behind them.
+ * On any error the output is undefined and the arena is to be reset.
  *
  * Trust: in = PEER (decode); out = CHECKED; called by = front, workers
  */
@@ -22,7 +22,7 @@
 #include "protocol/base/arena.h"
 #include "protocol/wire/table.h"
 
-/* Decodes into `out` (type->size bytes, zeroed here). 0, -EPROTO (malformed), -E2BIG (a bound), -ENOMEM (arena). */
+/* Decodes into `out` (type->size bytes, zeroed here). 0, -EPROTO (malformed), -E2BIG (a bound of the table), -ENOMEM. */
 int bh_decode(const struct bh_type *type, const void *data, size_t len, struct bh_arena *arena, void *out);
 
 /*
@@ -31,6 +31,3 @@ int bh_decode(const struct bh_type *type, const void *data, size_t len, struct b
  */
 int bh_encode(const struct bh_type *type, const void *in, size_t cap, struct bh_arena *arena,
               struct bh_bytes *ret);
-
-/* True if `len` bytes are well-formed UTF-8 (no surrogates, no overlong forms). NUL is a character here. */
-int bh_utf8_valid(const char *text, size_t len);

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 
@@ -36,21 +36,13 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd)
     return 1;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits for something to read until `deadline`. 0, -ETIMEDOUT or -errno. */
 static int wait_readable(int socket, int64_t deadline)
 {
     struct pollfd poller = { .fd = socket, .events = POLLIN };
 
     for (;;) {
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - bh_clock_ms(CLOCK_MONOTONIC);
         int n = poll(&poller, 1, left > 0 ? (int)left : 0);
 
         if (n > 0)
@@ -77,7 +69,7 @@ static int judge(const struct bh_control *message, uint32_t peer, int *fd)
 
 int bh_control_start(int socket, uint32_t peer, int timeout_ms)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
     int r = bh_control_send(socket, BH_CONTROL_START, peer, -1);
 
     while (r == 0) {

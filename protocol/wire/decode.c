@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "protocol/wire/utf8.h"
 #include "protocol/wire/walk.h"
 
 struct reader {

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "protocol/wire/utf8.h"
 #include "protocol/wire/walk.h"
 
 struct writer {

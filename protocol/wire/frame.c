@@ -11,7 +11,7 @@
 #include "protocol/base/err.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 _Static_assert(sizeof(struct bh_frame) == 24, "no padding in a frame's head");
 _Static_assert(sizeof(struct bh_error_frame) == 16, "no padding in an error's head");

@@ -13,7 +13,8 @@
  * and as the front sees it:
  *   [DATA  id ...]   bytes of the one bulk return member
  *   REPLY id command encoded return value, or ERROR id command struct bh_error_frame
- * ABANDON id: the front gives up what it staged under `id`; no answer.
+ * ABANDON id: the front gives up what it sent of `id` so far (staged bytes, a half-sent CALL, or nothing
+ * yet); no answer, and the number is spent.
  * The worker serves one call at a time, in order.
  *
  * Trust: in = PEER; out = CHECKED (header only; the payload is the codec's);

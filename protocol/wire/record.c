@@ -10,8 +10,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
@@ -31,14 +31,6 @@ struct head {
 
 _Static_assert(sizeof(struct head) == 104, "no padding in a record's head");
 _Static_assert(BH_CMD_COUNT <= BH_RECORD_COUNTS_MAX, "one summary holds every command");
-
-static uint64_t now_ns(clockid_t id)
-{
-    struct timespec now;
-
-    (void)clock_gettime(id, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 struct packet {
     struct head head;
@@ -71,8 +63,8 @@ static size_t fill(struct packet *packet, const struct bh_audit *audit, const st
     packet->head = (struct head){
         .number = (audit->state->sequence + 1) * BH_SOURCES_MAX + audit->source,
         .of = record->of,
-        .realtime_ns = now_ns(CLOCK_REALTIME),
-        .boottime_ns = now_ns(CLOCK_BOOTTIME),
+        .realtime_ns = bh_clock_ns(CLOCK_REALTIME),
+        .boottime_ns = bh_clock_ns(CLOCK_BOOTTIME),
         .request = record->request,
         .handle = record->handle,
         .bytes_read = record->bytes_read,
@@ -132,7 +124,7 @@ void bh_audit_count(struct bh_audit *audit, unsigned command)
     if (command >= BH_CMD_COUNT)
         return;
     if (state->counted_since_ms == 0)
-        state->counted_since_ms = now_ns(CLOCK_BOOTTIME) / 1000000u + 1; /* 0 means: nothing counted */
+        state->counted_since_ms = bh_clock_ms(CLOCK_BOOTTIME) + 1; /* 0 means: nothing counted */
     if (state->counted[command] < UINT32_MAX)
         state->counted[command]++;
 }
@@ -143,7 +135,7 @@ int bh_audit_summary_due(const struct bh_audit *audit)
 
     if (since == 0)
         return -1;
-    now = now_ns(CLOCK_BOOTTIME) / 1000000u + 1;
+    now = bh_clock_ms(CLOCK_BOOTTIME) + 1;
     if (now < since || now - since >= SUMMARY_MS) /* the page is a predecessor's: it may hold anything */
         return 0;
     return (int)(SUMMARY_MS - (now - since));

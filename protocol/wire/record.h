@@ -22,9 +22,9 @@
 #include "protocol/base/arena.h"
 #include "protocol/wire/boot.h"
 
-#define BH_RECORD_TEXT_MAX 4095u /* bytes of each string; longer ones are cut, and `cut` says so */
+#define BH_RECORD_TEXT_MAX 4095u /* bytes of each string; longer ones are cut and end in "..." */
 #define BH_RECORD_MAX 16384u     /* bytes of one record on the wire */
-#define BH_RECORD_COUNTS_MAX 64u
+#define BH_RECORD_COUNTS_MAX 64u /* commands in one summary */
 #define BH_NO_COMMAND UINT16_MAX
 
 enum bh_record_kind {

@@ -76,7 +76,12 @@ enum bh_command_flag {
     BH_COMMAND_SENTINEL = 1 << 3,  /* its reply is preceded by one 0xFF byte */
 };
 
-enum bh_audit_mode { BH_AUDIT_EACH, BH_AUDIT_OPEN, BH_AUDIT_COUNT };
+/* How a command is recorded; a refusal always is, singly. */
+enum bh_audit_mode {
+    BH_AUDIT_EACH,  /* each one: before it is done if it changes the guest, and what came of it */
+    BH_AUDIT_OPEN,  /* with the handle that it works on: summed, and told when that is closed */
+    BH_AUDIT_COUNT, /* counted: one summary a minute */
+};
 
 /* One command. The index in bh_commands[] is its number on the wire and in a policy (enum bh_command_id). */
 struct bh_command {

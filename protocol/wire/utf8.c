@@ -1,60 +1,63 @@
-/*
- * UTF-8 validation. Eight ASCII bytes at a time, since that is what names and keys are; everything else goes
- * through one table-free step per character, after RFC 3629 (no overlong forms, no surrogates, at most
- * U+10FFFF).
- */
-#include "protocol/wire/codec.h"
+/* The rules of utf8.h. A text is looked at eight ASCII bytes at a time, since that is what names and keys are. */
+#include "protocol/wire/utf8.h"
 
 #include <string.h>
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
-/* Bytes of the character at `s`, of which `left` > 0 are there; 0 if it is malformed. */
-static size_t character(const uint8_t *s, size_t left)
+unsigned bh_utf8_need(unsigned char lead)
 {
-    uint8_t low = 0x80, high = 0xbf;
-    size_t n;
-
-    if (s[0] < 0x80)
+    if (lead < 0x80)
         return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4)
+    if (lead < 0xc2)
         return 0;
-    n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    if (s[0] == 0xe0)
-        low = 0xa0;
-    else if (s[0] == 0xed)
-        high = 0x9f;
-    else if (s[0] == 0xf0)
-        low = 0x90;
-    else if (s[0] == 0xf4)
-        high = 0x8f;
-    if (left < n || s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
+    if (lead < 0xe0)
+        return 2;
+    if (lead < 0xf0)
+        return 3;
+    return lead < 0xf5 ? 4 : 0;
 }
 
-int bh_utf8_valid(const char *text, size_t len)
+unsigned bh_utf8_decode(const char *p, size_t len, uint32_t *ret_char)
 {
-    const uint8_t *s = (const uint8_t *)text;
+    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    unsigned char lead = (unsigned char)p[0];
+    unsigned need = bh_utf8_need(lead);
+    uint32_t c;
+    unsigned i;
 
+    if (!need || need > len)
+        return 0;
+    c = need == 1 ? lead : lead & (0x7fu >> need);
+    for (i = 1; i < need; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | ((unsigned char)p[i] & 0x3f);
+    }
+    if (c < least[need] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    *ret_char = c;
+    return need;
+}
+
+bool bh_utf8_valid(const char *text, size_t len)
+{
     for (size_t i = 0; i < len;) {
         uint64_t word;
-        size_t n;
+        uint32_t c;
+        unsigned n;
 
         if (len - i >= sizeof(word)) {
-            memcpy(&word, s + i, sizeof(word));
+            memcpy(&word, text + i, sizeof(word));
             if (!(word & HIGH_BITS)) {
                 i += sizeof(word);
                 continue;
             }
         }
-        n = character(s + i, len - i);
+        n = bh_utf8_decode(text + i, len - i, &c);
         if (n == 0)
-            return 0;
+            return false;
         i += n;
     }
-    return 1;
+    return true;
 }

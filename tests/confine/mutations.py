@@ -58,7 +58,7 @@ MUTATIONS = [
      "rights |= FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE;", "test_landlock"),
     ("landlock: scopes", CONFINE + "landlock.c", "#define SCOPES_ALL 3u", "#define SCOPES_ALL 0u",
      "test_landlock_scopes"),
-    ("mdwe", CONFINE + "self.c", "if (prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)", "if (true)",
+    ("mdwe", CONFINE + "self.c", "if (prctl(PR_SET_MDWE, BH_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)", "if (true)",
      "test_write_execute"),
     ("dumpable", CONFINE + "self.c", "return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;", "return 0;",
      "test_dumpable"),

@@ -15,7 +15,7 @@ from harness import ROOT, Agent
 ENTRY = {"doc": "Tells the answer, for a test.", "worker": "info", "since": "0.15", "classes": ["@info"],
          "args": {"question": {"type": "line", "doc": "what is asked"}},
          "returns": {"type": "any-int", "doc": "its length"}, "deadline-ms": 5000, "reply-max": 64, "audit": "count"}
-POLICY = "policy 1\nuse standard\nallow guest-get-answer\n"
+POLICY = "policy 1\nallow @sync, guest-get-answer\n"
 ENV = {**os.environ, "PATH": "/usr/bin:" + os.environ["PATH"]}
 HANDLER = """
 

@@ -11,6 +11,7 @@
 #include "protocol/commands.h"
 #include "protocol/wire/codec.h"
 #include "protocol/wire/frame.h"
+#include "protocol/wire/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,6 +17,7 @@
 #include "protocol/commands.h"
 #include "protocol/types.h"
 #include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 #include "protocol/wire/walk.h"
 
 #define ARENA (64u << 20)
@@ -345,43 +346,38 @@ static void test_forbidden_values(void **state)
     }
 }
 
-/* Lists whose elements take one byte on the wire and many in memory: the arena's limit holds. */
-static void test_memory_is_limited(void **state)
-{
-    _cleanup_arena_ struct bh_arena arena;
-    const struct bh_field field = { .kind = BH_KIND_STR,
+static const struct bh_field list_field = { .kind = BH_KIND_STR,
                                     .flags = BH_FIELD_LIST,
                                     .limit = 9,
                                     .items = 1000,
                                     .count = offsetof(struct one, n_list) };
-    const struct bh_type type = { "one", sizeof(struct one), 1, &field };
+static const struct bh_type list_type = { "one", sizeof(struct one), 1, &list_field };
+
+/* Lists whose elements take one byte on the wire and many in memory: the arena's limit holds. */
+static void test_memory_is_limited(void **state)
+{
+    _cleanup_arena_ struct bh_arena arena;
     char message[4 + 1000 * 4] = { (char)0xe8, 3 };
     struct one out;
 
     (void)state;
     bh_arena_init(&arena, 1000 * (sizeof(struct bh_str) + 1));
-    assert_int_equal(decode(&type, message, sizeof(message), &arena, &out), 0);
+    assert_int_equal(decode(&list_type, message, sizeof(message), &arena, &out), 0);
     assert_int_equal(out.n_list, 1000);
     bh_arena_deinit(&arena);
     bh_arena_init(&arena, 1000 * (sizeof(struct bh_str) + 1) - 1);
-    assert_int_equal(decode(&type, message, sizeof(message), &arena, &out), -ENOMEM);
+    assert_int_equal(decode(&list_type, message, sizeof(message), &arena, &out), -ENOMEM);
 }
 
 /* A list that claims more elements than there are bytes is malformed before any memory is taken for it. */
 static void test_short_message_claims_long_list(void **state)
 {
     _cleanup_arena_ struct bh_arena arena;
-    const struct bh_field field = { .kind = BH_KIND_STR,
-                                    .flags = BH_FIELD_LIST,
-                                    .limit = 9,
-                                    .items = 1000,
-                                    .count = offsetof(struct one, n_list) };
-    const struct bh_type type = { "one", sizeof(struct one), 1, &field };
     struct one out;
 
     (void)state;
     bh_arena_init(&arena, ARENA);
-    assert_int_equal(decode(&type, "\xe8\3\0\0\0\0\0\0", 8, &arena, &out), -EPROTO);
+    assert_int_equal(decode(&list_type, "\xe8\3\0\0\0\0\0\0", 8, &arena, &out), -EPROTO);
     assert_int_equal(arena.used, 0);
 }
 

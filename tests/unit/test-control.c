@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,37 +11,13 @@
 
 #include "protocol/base/fd.h"
 #include "protocol/wire/control.h"
-
-static int ours, theirs;
+#include "tests/unit/fds.h"
+#include "tests/unit/pair.h"
 
 static int setup(void **state)
 {
-    int pair[2];
-
     (void)state;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -1;
-    ours = pair[0];
-    theirs = pair[1];
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    (void)close(ours);
-    (void)close(theirs);
-    return 0;
-}
-
-static int count_fds(void)
-{
-    int n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
-            n++;
-    return n;
+    return pair_open(0);
 }
 
 static void test_round_trip(void **state)
@@ -157,13 +132,13 @@ static void test_start_times_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_start_gets_peer, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_start_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_start_is_answered_wrongly, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_start_times_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_round_trip, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_malformed, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_peer_gone, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_start_gets_peer, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_start_is_refused, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_start_is_answered_wrongly, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_start_times_out, setup, pair_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

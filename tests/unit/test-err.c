@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "protocol/base/err.h"
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 
 static void fill(char *text, size_t len)
 {

@@ -13,21 +13,11 @@
 
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
+#include "tests/unit/fds.h"
 
 static void make_pair(int pair[2])
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-}
-
-/* Descriptors that are open now, so that a leak is seen. */
-static int count_fds(void)
-{
-    int n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
-            n++;
-    return n;
 }
 
 static void send_fds(int socket, const void *data, size_t len, const int *fds, size_t n)

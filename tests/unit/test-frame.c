@@ -15,8 +15,8 @@
 #include "protocol/codes.h"
 #include "protocol/commands.h"
 #include "protocol/wire/frame.h"
+#include "tests/unit/pair.h"
 
-static int ours, theirs;
 static char buffer[BH_FRAME_PAYLOAD_MAX], payload[3 * BH_FRAME_PAYLOAD_MAX];
 
 static const struct bh_frame example = {
@@ -25,24 +25,12 @@ static const struct bh_frame example = {
 
 static int setup(void **state)
 {
-    int pair[2];
-
     (void)state;
     (void)signal(SIGPIPE, SIG_IGN);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+    if (pair_open(SOCK_NONBLOCK) < 0)
         return -1;
-    ours = pair[0];
-    theirs = pair[1];
     for (size_t i = 0; i < sizeof(payload); i++)
         payload[i] = (char)(i * 31 >> 3);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    (void)close(ours);
-    (void)close(theirs);
     return 0;
 }
 
@@ -206,12 +194,12 @@ static void test_error_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_malformed_heads, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_packet_sizes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full_and_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_message_in_pieces, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_error_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sizes, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_malformed_heads, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_wrong_packet_sizes, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_full_and_gone, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_message_in_pieces, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_error_round_trip, setup, pair_close),
         cmocka_unit_test(test_error_malformed),
     };
 

@@ -129,6 +129,36 @@ static void test_flood(void **state)
     check_foul(frames, sizeof(frames) / sizeof(frames[0]));
 }
 
+/* What a large call needed stays until the front is quiet; what a small one needed stays for good. */
+static void test_intake_slack(void **state)
+{
+    struct bh_intake intake;
+    struct bh_frame frame = { .type = BH_FRAME_STAGE,
+                              .command = BH_CMD_GUEST_FILE_WRITE,
+                              .flags = BH_FRAME_MORE,
+                              .length = BH_WORKER_KEEP,
+                              .id = 1 };
+
+    (void)state;
+    assert_int_equal(bh_intake_init(&intake), 0);
+    assert_int_equal(bh_intake_frame(&intake, &frame), 0);
+    bh_intake_reset(&intake);
+    assert_false(bh_intake_has_slack(&intake));
+    for (frame.id = 2; intake.staged <= BH_WORKER_KEEP;) {
+        memset(bh_intake_room(&intake), 'x', frame.length);
+        assert_int_equal(bh_intake_frame(&intake, &frame), 0);
+    }
+    assert_false(bh_intake_has_slack(&intake)); /* it is in use */
+    bh_intake_trim(&intake);
+    assert_int_equal(intake.base[BH_WORKER_KEEP], 'x');
+    bh_intake_reset(&intake);
+    assert_true(bh_intake_has_slack(&intake));
+    bh_intake_trim(&intake);
+    assert_false(bh_intake_has_slack(&intake));
+    assert_int_equal(intake.base[BH_WORKER_KEEP], 0);
+    bh_intake_deinit(&intake);
+}
+
 static void test_intake_limits(void **state)
 {
     struct bh_intake intake;
@@ -193,8 +223,8 @@ int main(void)
         cmocka_unit_test(test_not_granted),   cmocka_unit_test(test_next_front),
         cmocka_unit_test(test_abandon),       cmocka_unit_test(test_foul_frames),
         cmocka_unit_test(test_foul_order),    cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_intake_limits), cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_foul_question),
+        cmocka_unit_test(test_intake_limits), cmocka_unit_test(test_intake_slack),
+        cmocka_unit_test(test_garbage),       cmocka_unit_test(test_foul_question),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,19 +1,11 @@
 /* The table of handle.h. */
+#include "protocol/base/clock.h"
 #include "workers/fs/handle.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 void bh_handles_init(struct bh_handles *handles, struct bh_state *state, struct bh_audit *audit,
                      uint64_t idle_s)
@@ -31,7 +23,7 @@ static uint64_t take_number(struct bh_handles *handles)
     uint64_t number = handles->state->next_number;
 
     if (number == 0 || number >= BH_NUMBER_END - BH_HANDLES_MAX)
-        number = now_us();
+        number = bh_clock_ns(CLOCK_BOOTTIME) / 1000u;
     while (handles->slots[number % BH_HANDLES_MAX].number != 0)
         number++;
     handles->state->next_number = number + 1;
@@ -55,7 +47,7 @@ struct bh_handle *bh_handle_new(struct bh_handles *handles, int fd, uint32_t rul
     number = take_number(handles);
     handle = &handles->slots[number % BH_HANDLES_MAX];
     *handle = (struct bh_handle){
-        .number = number, .used_ms = now_us() / 1000u, .record = record, .rule = rule, .fd = fd
+        .number = number, .used_ms = bh_clock_ms(CLOCK_BOOTTIME), .record = record, .rule = rule, .fd = fd
     };
     watch(handles, handle->used_ms);
     handles->state->open_handles = ++handles->n;
@@ -69,7 +61,7 @@ struct bh_handle *bh_handle_find(struct bh_handles *handles, int64_t number)
     if (number <= 0 || handle->number != (uint64_t)number)
         return NULL;
     if (handles->idle_ms)
-        handle->used_ms = now_us() / 1000u;
+        handle->used_ms = bh_clock_ms(CLOCK_BOOTTIME);
     return handle;
 }
 
@@ -96,7 +88,7 @@ int bh_handles_next(const struct bh_handles *handles)
 
     if (handles->n == 0 || handles->check_ms == UINT64_MAX)
         return -1;
-    now = now_us() / 1000u;
+    now = bh_clock_ms(CLOCK_BOOTTIME);
     if (handles->check_ms <= now)
         return 0;
     return handles->check_ms - now < INT_MAX ? (int)(handles->check_ms - now) : INT_MAX;
@@ -104,7 +96,7 @@ int bh_handles_next(const struct bh_handles *handles)
 
 void bh_handles_expire(struct bh_handles *handles)
 {
-    uint64_t now = now_us() / 1000u;
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
 
     handles->check_ms = UINT64_MAX;
     for (uint32_t i = 0; i < BH_HANDLES_MAX; i++) {

@@ -8,13 +8,12 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/codes.h"
-#include "protocol/wire/codec.h"
 #include "protocol/wire/control.h"
 #include "workers/fs/opener_wire.h"
 
@@ -22,14 +21,6 @@
 #define ANSWER_MS 5000
 
 static int sockets[BH_PEER_OPENER_MAX]; /* + 1; 0 = none */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int socket_of(uint32_t user)
 {
@@ -64,11 +55,11 @@ static bool is_sound(const struct bh_open *open, const struct bh_opener_result *
 /* Waits for the answer to this question. 0, or -errno: the opener is of no use any more. */
 static int await(const struct bh_open *open, int fd, struct bh_opener_result *result, int *ret_fd)
 {
-    int64_t deadline = now_ms() + ANSWER_MS;
+    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
 
     for (;;) {
         struct pollfd poller = { .fd = fd, .events = POLLIN };
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - bh_clock_ms(CLOCK_MONOTONIC);
         _cleanup_close_ int got = -1;
         int n = poll(&poller, 1, left > 0 ? (int)left : 0);
 

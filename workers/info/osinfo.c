@@ -15,7 +15,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/handlers-info.h"
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 #include "workers/info/osrelease.h"
 #include "workers/lib/worker.h"
 

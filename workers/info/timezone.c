@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "protocol/handlers-info.h"
-#include "protocol/wire/codec.h"
+#include "protocol/wire/utf8.h"
 #include "workers/lib/worker.h"
 
 int bh_do_guest_get_timezone(struct bh_call *call, struct bh_guest_timezone *ret)

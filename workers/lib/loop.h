@@ -1,8 +1,8 @@
 /*
- * The parts of the worker loop, for worker.c and its tests: assembly of a call from
- * frames (stage.c), serving it (worker.c), answering it (answer.c).
+ * The parts of the worker loop: from exec to the loop (start.c, which openers use too),
+ * assembly of a call from frames (stage.c), serving it (worker.c), answering it (answer.c).
  *
- * Trust: in = PEER; out = CHECKED; called by = workers/lib, tests
+ * Trust: in = PEER; out = CHECKED; called by = workers/lib, opener, tests
  */
 #pragma once
 

@@ -34,11 +34,25 @@ void bh_intake_deinit(struct bh_intake *intake)
 
 void bh_intake_reset(struct bh_intake *intake)
 {
-    size_t used = intake->staged + intake->args + BH_FRAME_PAYLOAD_MAX;
+    size_t used = intake->staged + intake->args;
 
-    if (intake->staged + intake->args > BH_WORKER_KEEP)
-        (void)madvise(intake->base + BH_WORKER_KEEP, used - BH_WORKER_KEEP, MADV_DONTNEED);
-    *intake = (struct bh_intake){ .base = intake->base, .last_id = intake->last_id };
+    *intake = (struct bh_intake){ .base = intake->base,
+                                  .last_id = intake->last_id,
+                                  .high = used > intake->high ? used : intake->high };
+}
+
+bool bh_intake_has_slack(const struct bh_intake *intake)
+{
+    return !intake->id && intake->high > BH_WORKER_KEEP;
+}
+
+void bh_intake_trim(struct bh_intake *intake)
+{
+    if (!bh_intake_has_slack(intake))
+        return;
+    (void)madvise(intake->base + BH_WORKER_KEEP, intake->high + BH_FRAME_PAYLOAD_MAX - BH_WORKER_KEEP,
+                  MADV_DONTNEED);
+    intake->high = 0;
 }
 
 uint8_t *bh_intake_room(const struct bh_intake *intake)

@@ -44,18 +44,17 @@ static int decide(struct bh_call *call, uint16_t command)
     const struct bh_policy *policy = &call->worker->policy;
     struct bh_record record = { 0 };
     struct bh_decision decision;
-    const char *rule;
 
     if (command == BH_CMD_GUEST_FILE_OPEN)
         return 0;
     decision = bh_policy_command(policy, command, NULL);
     if (decision.verdict == BH_VERDICT_ALLOW)
         return 0;
-    if (decision.verdict == BH_VERDICT_NOT_GRANTED || decision.rule == BH_NO_RULE)
-        return bh_call_refuse(call, BH_E_NOT_GRANTED, &record, "Command %s has been disabled",
-                              call->command->name);
-    rule = bh_policy_string(policy, policy->rules[decision.rule].name);
-    record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+    if (decision.rule != BH_NO_RULE) {
+        const char *rule = bh_policy_string(policy, policy->rules[decision.rule].name);
+
+        record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+    }
     return bh_call_refuse(call, BH_E_NOT_GRANTED, &record, "Command %s has been disabled",
                           call->command->name);
 }

@@ -1,8 +1,8 @@
 /*
  * What a worker is, to the one loop that all of them run, and what a handler may see.
  *
- * The loop (worker.c): receive a frame, decode it again from its bytes, decide with the
- * policy, record, call the handler, record, answer. A handler sees checked values only;
+ * The loop (loop.h says which file does what): receive a call, decode it again from its
+ * bytes, decide with the policy, record, call the handler, record, answer. A handler sees checked values only;
  * it knows no JSON, no socket and no policy but through the functions below. One call is
  * served at a time; all its memory is the call's arena.
  *
@@ -51,7 +51,7 @@ struct bh_call {
 struct bh_worker_main {
     const struct bh_profile *profile;
     const struct bh_filter *filter;
-    /* Before confinement: open what has no path later; may be NULL. */
+    /* Before the process confines itself; may be NULL. */
     void (*prepare)(struct bh_worker *worker);
     /* The paths Landlock lets through, from profile and policy; returns their number. NULL: the profile's. */
     uint32_t (*paths)(struct bh_worker *worker, const struct bh_view_path **ret);
