@@ -31,7 +31,9 @@ title()
 # Shows a command as one would type it, then runs it. A failure is part of some steps.
 try()
 {
-    printf '$ bulkheadctl %s --state-dir %s\n' "${*@Q}" "$run"
+    printf '$ bulkheadctl'
+    printf ' %q' "$@" --state-dir "$run"
+    echo
     ctl "$@" || printf '(exit status %d)\n' $?
 }
 
@@ -89,8 +91,8 @@ tour()
     try read "$run/demo/readme.txt"
 
     title "A file that no rule covers: refused, with a code and the number of its audit record"
-    try read "$run/secret.txt"
-    refusal=$(ctl read "$run/secret.txt" 2>&1) || true
+    refusal=$(try read "$run/secret.txt" 2>&1)
+    echo "$refusal"
     record=$(sed -n 's/.*record \([0-9]*\)).*/\1/p' <<<"$refusal")
 
     title "Why it was refused: each rule that was tried"

@@ -2,7 +2,8 @@
  * Which folders a policy makes visible to the processes that open files: the supervisor
  * builds their view from this list, and they give the same list to Landlock.
  *
- * Trust: in = CHECKED (an opened slice); out = CHECKED; called by = supervisor, fs, opener, bulkheadctl
+ * Trust: in = CHECKED (an opened slice); out = CHECKED; called by = supervisor, fs, opener, policy/lang,
+ *        bulkheadctl
  */
 #pragma once
 
@@ -19,7 +20,7 @@
  * each once and with all that these rules grant: the parent of an `is` path, the last folder before the first
  * wildcard of a `glob`, the folder of a `beneath`, "/" for a rule without paths. At most `cap` rows; what
  * does not fit is left out, so its rules open nothing. The names lie in `storage`. Returns the
- * number of rows.
+ * number of rows. A policy that the compiler has passed fits in BH_PATHS_MAX and BH_PATHS_STORAGE.
  */
 uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct bh_view_path *paths,
                          uint32_t cap, char *storage, size_t storage_size);

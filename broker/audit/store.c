@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "broker/audit/segment.h"
@@ -23,6 +24,8 @@ struct bh_log_store {
     int dir, segment_fd, names_fd;
     struct bh_audit_state *state;
     uint64_t segment;
+    unsigned early;      /* segments begun in this window before the one at hand was full */
+    uint64_t early_from; /* start of the window: seconds of CLOCK_BOOTTIME */
 };
 
 static int open_dir(struct bh_log_store *store, const struct bh_why *why)
@@ -105,13 +108,25 @@ static int keep_key(const struct bh_log_store *store, uint64_t segment, const ui
     return 0;
 }
 
+unsigned bh_log_store_keep(uint64_t file_system)
+{
+    uint64_t most = file_system / 4 / BH_AUDIT_SEGMENT_MAX;
+
+    if (most >= BH_AUDIT_SEGMENTS_KEEP)
+        return BH_AUDIT_SEGMENTS_KEEP;
+    return most < 2 ? 2 : (unsigned)most;
+}
+
 /* Deletes all but the newest. A failure is no reason to stop logging; the file is met again next time. */
 static void retire(const struct bh_log_store *store)
 {
     _cleanup_free_ uint64_t *numbers = NULL;
-    ssize_t n = bh_segment_list(store->dir, &numbers);
+    ssize_t n = bh_segment_list(store->dir, &numbers), keep = BH_AUDIT_SEGMENTS_KEEP;
+    struct statvfs fs;
 
-    for (ssize_t i = 0; i + (ssize_t)BH_AUDIT_SEGMENTS_KEEP < n; i++) {
+    if (fstatvfs(store->dir, &fs) == 0)
+        keep = (ssize_t)bh_log_store_keep((uint64_t)fs.f_blocks * fs.f_frsize);
+    for (ssize_t i = 0; i + keep < n; i++) {
         char name[BH_SEGMENT_NAME_MAX];
 
         bh_segment_name(numbers[i], name);
@@ -212,10 +227,30 @@ void bh_log_store_free(struct bh_log_store *store)
     free(store);
 }
 
+/* Each new segment deletes an old one: an audit process that was taken over must not empty the log by asking. */
+static bool may_begin(struct bh_log_store *store)
+{
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME) / 1000u;
+    struct stat st;
+
+    if (fstat(store->segment_fd, &st) == 0 && st.st_size >= (off_t)BH_AUDIT_SEGMENT_MAX)
+        return true;
+    if (now - store->early_from >= BH_AUDIT_EARLY_WINDOW_S) {
+        store->early_from = now;
+        store->early = 0;
+    }
+    if (store->early == BH_AUDIT_EARLY_MAX)
+        return false;
+    store->early++;
+    return true;
+}
+
 int bh_log_store_next(struct bh_log_store *store, char *why_text, size_t why_size)
 {
     const struct bh_why why = { why_text, why_size };
 
+    if (!may_begin(store))
+        return bh_why_fail(&why, -EBUSY, "the audit process asks for more segments than the log has use for");
     return begin(store, store->segment + 1, &why);
 }
 

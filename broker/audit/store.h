@@ -17,7 +17,9 @@
 
 #include "broker/audit/state.h"
 
-#define BH_AUDIT_SEGMENTS_KEEP 64u /* newest ones that stay when a new one is made */
+#define BH_AUDIT_SEGMENTS_KEEP 64u /* newest ones that stay when a new one is made, if there is room */
+#define BH_AUDIT_EARLY_MAX 4u     /* segments that may be begun in one window before the last one is full */
+#define BH_AUDIT_EARLY_WINDOW_S 3600u
 
 struct bh_log_store;
 
@@ -30,9 +32,12 @@ int bh_log_store_new(struct bh_log_store **ret, const char *path, int state_fd,
                      const struct bh_audit_names *names, char *why, size_t why_size);
 void bh_log_store_free(struct bh_log_store *store);
 
+/* Segments that stay in a file system of so many bytes: the log takes a quarter of it, or two segments. */
+unsigned bh_log_store_keep(uint64_t file_system);
+
 /*
- * Begins the next segment and deletes the oldest ones. Its descriptor (write, append), which stays the
- * store's, or -errno with a sentence in `why`.
+ * Begins the next segment and deletes the oldest ones, if the one at hand is full or this was asked seldom. Its
+ * descriptor (write, append), which stays the store's, or -errno with a sentence in `why`.
  */
 int bh_log_store_next(struct bh_log_store *store, char *why, size_t why_size);
 

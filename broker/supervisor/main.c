@@ -30,7 +30,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#define STOP_GRACE_MS 1000 /* for the audit process to write what is queued */
+#define STOP_GRACE_MS 1000 /* for the processes to go, and again for the audit process to write what is queued */
 
 static struct bh_supervisor supervisor;
 
@@ -76,6 +76,10 @@ static void prepare_home(struct bh_supervisor *s)
     struct tm tm;
     struct stat st;
 
+    if (stat(s->options.state_dir, &st) < 0 || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+        ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)))
+        bh_die(1, "%s must belong to root or the starting user, and nobody else may rename what is in it",
+               s->options.state_dir);
     (void)snprintf(s->home, sizeof(s->home), "%.480s/bulkhead", s->options.state_dir);
     if (mkdir(s->home, 0700) < 0 && errno != EEXIST)
         bh_die(1, "cannot make %s: %s", s->home, strerror(errno));
@@ -160,6 +164,14 @@ static void open_log(struct bh_supervisor *s)
         bh_die(1, "%s", why);
 }
 
+static void await(const struct bh_process *process, uint64_t until)
+{
+    while (process->pid && waitpid(process->pid, NULL, WNOHANG) == 0 && bh_clock_ms(CLOCK_BOOTTIME) < until)
+        (void)poll(NULL, 0, 5);
+}
+
+/* Nobody is asked to go, for one that was taken over may have blocked every other signal,
+ * and nobody is waited for without end. */
 static void stop(struct bh_supervisor *s)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
@@ -169,14 +181,12 @@ static void stop(struct bh_supervisor *s)
     bh_journal(s, "stopping");
     for (unsigned i = 1; i < s->n_processes; i++)
         if (s->processes[i].pid)
-            (void)kill(s->processes[i].pid, SIGTERM);
+            (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid)
-            (void)waitpid(s->processes[i].pid, NULL, 0);
+        await(&s->processes[i], until);
     if (audit->control >= 0)
         (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-    while (audit->pid && waitpid(audit->pid, NULL, WNOHANG) == 0 && bh_clock_ms(CLOCK_BOOTTIME) < until)
-        (void)poll(NULL, 0, 5);
+    await(audit, bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS);
     if (audit->pid)
         (void)kill(audit->pid, SIGKILL);
     for (unsigned i = 0; i < s->n_channels; i++)

@@ -5,6 +5,7 @@
  * ends the sender: a peer that breaks the protocol is not argued with.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+
+#define TURN 16u        /* messages of one process in one round: a flood holds up nobody but its sender */
+#define GIVE_UP_MS 500u /* after SIGKILL; what is not gone then hangs in the kernel and runs no more */
 
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process)
 {
@@ -49,18 +53,37 @@ static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_proce
     return bh_table_find(s, (enum bh_role)role, sender->channel, BH_NO_USER);
 }
 
+/* A process that ends closes its socket a moment before it can be reaped. */
+static bool has_closed(int peer)
+{
+    struct pollfd fd = { .fd = peer };
+
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR));
+}
+
+/* One that has ended by itself keeps its exit status. */
+static void end(struct bh_process *process)
+{
+    (void)kill(process->pid, SIGKILL);
+    process->dying = true;
+    process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + GIVE_UP_MS;
+}
+
 static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
     if (process)
         bh_reap(s); /* a dead one is not handed out as living */
+    if (process && process->pid && !process->dying && has_closed(process->peer))
+        end(process);
     if (process && process->dying) {
         process->asked = true;
         return;
     }
-    if (process && !process->pid && bh_budget_wait(&process->budget, bh_clock_ms(CLOCK_BOOTTIME)) == 0)
-        (void)bh_launch(s, process);
+    if (process && !process->pid && bh_budget_wait(&process->budget, bh_clock_ms(CLOCK_BOOTTIME)) == 0 &&
+        bh_launch(s, process) < 0)
+        bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
     if (process && process->pid)
         (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
     else if (sender->control >= 0)
@@ -71,12 +94,11 @@ static void answer_kill(struct bh_supervisor *s, struct bh_process *sender, uint
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
-    if (!process || !process->pid)
+    if (!process || !process->pid || process->dying)
         return;
     bh_log(BH_LOG_WARNING, "%s did not answer in time and is ended", process->label);
     bh_journal(s, "%s did not answer in time and is ended", process->label);
-    (void)kill(process->pid, SIGKILL);
-    process->dying = true;
+    end(process);
 }
 
 /* The one process that may ask for this one. */
@@ -134,21 +156,22 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
 
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process)
 {
-    while (process->control >= 0) {
+    for (unsigned i = 0; i < TURN && process->control >= 0; i++) {
         _cleanup_close_ int fd = -1;
         struct bh_control message;
         int r = bh_control_recv(process->control, &message, &fd);
 
         if (r == -EAGAIN)
             return;
-        if (r == 0) { /* it is ending; the exit status comes with SIGCHLD */
+        if (r == 0) { /* it is ending, and its exit status stands; one that only looks so is of no use either */
+            end(process);
             (void)close(bh_take_fd(&process->control));
             return;
         }
         if (r < 0 || fd >= 0 || !serve(s, process, &message)) {
             bh_log(BH_LOG_ERROR, "%s sent what it may not send and is ended", process->label);
             bh_journal(s, "%s broke the control protocol and is ended", process->label);
-            (void)kill(process->pid, SIGKILL);
+            end(process);
             (void)close(bh_take_fd(&process->control));
             return;
         }
@@ -169,7 +192,8 @@ static void say_death(struct bh_supervisor *s, const struct bh_process *process,
 
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
 {
-    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0, asked = process->asked;
+    bool asked = process->asked;
+    bool clean = process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
 
     process->pid = 0;
     process->dying = false;
@@ -181,12 +205,14 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
     process->wanted = bh_roster[process->role].keeps_running && !s->stopping;
     if (process->role == BH_ROLE_FRONT)
         bh_channel_front_ended(s, process, clean);
-    if (s->stopping || clean)
+    if (s->stopping)
         return;
-    process->restarts++;
-    bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
-    say_death(s, process, status);
-    bh_status_write(s);
+    if (!clean) {
+        process->restarts++;
+        bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
+        say_death(s, process, status);
+        bh_status_write(s);
+    }
     if (asked)
         answer_start(s, client_of(s, process), peer_number(process));
 }
@@ -204,6 +230,22 @@ void bh_reap(struct bh_supervisor *s)
     }
 }
 
+/*
+ * A process can hang in the kernel (a file system of a user who does not answer): it runs no instruction of its
+ * own any more, so its row is free for a successor. Returns milliseconds until that is so, or 0.
+ */
+static uint64_t give_up(struct bh_supervisor *s, struct bh_process *process, uint64_t now)
+{
+    if (!process->pid || !process->dying)
+        return 0;
+    if (process->give_up_ms > now)
+        return process->give_up_ms - now;
+    bh_log(BH_LOG_ERROR, "%s (process %d) hangs in the kernel and is given up", process->label,
+           (int)process->pid);
+    ended(s, process, SIGKILL);
+    return 0;
+}
+
 int bh_start_wanted(struct bh_supervisor *s)
 {
     uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
@@ -211,10 +253,13 @@ int bh_start_wanted(struct bh_supervisor *s)
 
     for (unsigned i = 0; i < s->n_processes; i++) {
         struct bh_process *process = &s->processes[i];
-        uint64_t wait = bh_budget_wait(&process->budget, now);
+        uint64_t wait = give_up(s, process, now);
 
+        if (wait > 0 && (next < 0 || (uint64_t)next > wait))
+            next = (int)wait;
         if (!process->wanted || process->pid)
             continue;
+        wait = bh_budget_wait(&process->budget, now);
         if (wait == 0 && bh_launch(s, process) == 0) {
             if (process->role == BH_ROLE_FRONT)
                 bh_channel_front_started(s, process);

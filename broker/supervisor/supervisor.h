@@ -40,6 +40,7 @@ struct bh_process {
     uint32_t restarts;
     bool wanted; /* keeps_running, and waiting for its budget */
     bool dying;  /* killed, not yet reaped: its socket is not handed out any more */
+    uint64_t give_up_ms; /* dying: when it is no longer waited for */
     bool asked;  /* its client asked for it while it was dying, and is answered when it is gone */
 };
 

@@ -40,10 +40,14 @@ static int make_state(struct bh_supervisor *s, struct bh_process *process)
 {
     size_t size = process->role == BH_ROLE_AUDIT ? sizeof(struct bh_audit_state) : sizeof(struct bh_state);
     void *page;
+    int r;
 
     process->state_fd = bh_memfd_new("bulkhead-state", NULL, size);
     if (process->state_fd < 0)
         return process->state_fd;
+    r = bh_memfd_seal_size(process->state_fd); /* a child that cuts it would end us with SIGBUS */
+    if (r < 0)
+        return r;
     page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, process->state_fd, 0);
     if (page == MAP_FAILED)
         return -errno;

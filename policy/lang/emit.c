@@ -264,6 +264,7 @@ int bh_model_emit(struct bh_model *model, const uint8_t digest[32], struct bh_by
 
         if (bh_model_plan(model, i, &plan) < 0 || bh_plan_write(model, &plan, digest, &slices[i]) < 0)
             return -ENOMEM;
+        bh_slice_check_folders(model, &plan, &slices[i]);
     }
     return bind_slices(model, slices, ret);
 }

@@ -50,6 +50,7 @@ struct bh_rule_line {
     struct bh_pos user_pos;
     bool conditional;  /* it has conditions on the object of guest-file-open */
     uint32_t channels; /* bit per channel, resolved */
+    uint32_t reviewed; /* commands that its file's author knew: a profile's own `commands N`, else all */
     uint32_t number;   /* in the slice being written, or BH_NO_RULE */
 };
 
@@ -131,6 +132,16 @@ struct bh_plan {
 
 /* The rules of one channel, narrowed; reports limits and conflicts. 0 or -ENOMEM. */
 int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret);
+
+/* Warns if the rule, which was `before`, has lost all that it grants, or all that it lets open; `why`: to whom. */
+void bh_rule_report_loss(struct bh_model *model, const struct bh_channel_line *channel,
+                         const struct bh_slot_rule *before, const struct bh_slot_rule *after, const char *why);
+
+/* Warns of the allow rules of which the denies of their channel leave nothing. */
+void bh_plan_report_struck(struct bh_model *model, const struct bh_plan *plan);
+
+/* Reports an account whose rules open files in more folders than a process may see. */
+void bh_slice_check_folders(struct bh_model *model, const struct bh_plan *plan, const struct bh_bytes *slice);
 
 /* The bytes of a slice; may report more. 0 or -ENOMEM. */
 int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint8_t digest[32],

@@ -46,14 +46,16 @@ static bool parse_commands(struct bh_parser *parser)
 
     if (!bh_parser_number(parser, "how many commands were reviewed (a number)", UINT32_MAX, &n))
         return false;
-    if (n > BH_CMD_COUNT || (n < BH_CMD_COUNT && parser->kind == BH_FILE_PROFILE)) {
+    if (n > BH_CMD_COUNT) {
         bh_error_at(model->diags, pos,
                     "this build knows %u commands, not %u: review the policy and write `commands %u`",
                     (unsigned)BH_CMD_COUNT, (unsigned)n, (unsigned)BH_CMD_COUNT);
         return false;
     }
-    if (parser->kind == BH_FILE_PROFILE)
+    if (parser->kind == BH_FILE_PROFILE) { /* it narrows the profile's own rules, not those that use it */
+        parser->reviewed = (uint32_t)n;
         return true;
+    }
     if (!main_only(parser, pos, "commands"))
         return false;
     if (model->commands_at.line) {
@@ -246,7 +248,7 @@ static bool at_line_end(const struct bh_parser *parser)
 
 void bh_model_parse(struct bh_model *model, struct bh_str name, struct bh_str text, enum bh_file_kind kind)
 {
-    struct bh_parser parser = { .model = model, .kind = kind };
+    struct bh_parser parser = { .model = model, .kind = kind, .reviewed = BH_CMD_COUNT };
 
     if (!bh_scan_begin(&parser.scan, model->diags, name, text))
         return;

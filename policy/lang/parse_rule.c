@@ -282,6 +282,7 @@ bool bh_parser_rule(struct bh_parser *parser)
         return false;
     rule->pos = parser->token.pos;
     rule->kind = parser->kind;
+    rule->reviewed = parser->reviewed;
     rule->file = parser->origin_file.ptr ? parser->origin_file : rule->pos.file;
     rule->line = parser->origin_file.ptr ? parser->origin_line : rule->pos.line;
     parser->origin_file = (struct bh_str){ 0 };

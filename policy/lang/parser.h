@@ -17,6 +17,7 @@ struct bh_parser {
     unsigned depth;            /* open braces before `token` */
     struct bh_str origin_file; /* `origin`: of the next rule; .ptr NULL when not said */
     uint32_t origin_line;
+    uint32_t reviewed; /* of the rules of this file (struct bh_rule_line) */
     unsigned n_statements;
 };
 

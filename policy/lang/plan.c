@@ -1,7 +1,8 @@
 /*
  * From lines to the rules of one channel: the ceiling of the channel and of the reviewed
- * commands is applied to the allow rules, what is left of nothing is dropped, and rules
- * that would settle one request in two ways are reported. A deny is never narrowed.
+ * commands is applied to the allow rules, what is left of nothing is dropped with a
+ * warning, and rules that would settle one request in two ways are reported. A deny is
+ * never narrowed.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,19 +27,32 @@ static struct ceiling ceiling_of(const struct bh_model *model, const struct bh_c
     return ceiling;
 }
 
-/* The rule under the ceiling; false if nothing is left. */
-static bool narrow(struct bh_rule_line *line, const struct ceiling *ceiling, struct bh_slot_rule *ret)
+static struct bh_slot_rule under(struct bh_rule_line *line, const struct ceiling *ceiling)
 {
     const uint64_t open_bit = 1ull << (BH_CMD_GUEST_FILE_OPEN % 64);
-    bool allow = line->effect == BH_EFFECT_ALLOW;
+    struct bh_slot_rule rule = { .line = line };
 
-    *ret = (struct bh_slot_rule){ .line = line };
     for (unsigned word = 0; word < 2; word++)
-        ret->mask[word] = line->targets.mask[word] & (allow ? ceiling->mask[word] : UINT64_MAX);
-    if (bh_mask_has(ret->mask, BH_CMD_GUEST_FILE_OPEN))
-        ret->verbs = (uint16_t)(line->values[BH_SLOT_VERBS] & (allow ? ceiling->verbs : BH_VERB_ALL));
-    if (!ret->verbs)
-        ret->mask[BH_CMD_GUEST_FILE_OPEN / 64] &= ~open_bit;
+        rule.mask[word] = line->targets.mask[word] & ceiling->mask[word];
+    if (bh_mask_has(rule.mask, BH_CMD_GUEST_FILE_OPEN))
+        rule.verbs = (uint16_t)(line->values[BH_SLOT_VERBS] & ceiling->verbs);
+    if (!rule.verbs)
+        rule.mask[BH_CMD_GUEST_FILE_OPEN / 64] &= ~open_bit;
+    return rule;
+}
+
+/* The rule under the ceiling, if it is an allow; false if nothing is left. */
+static bool narrow(struct bh_model *model, const struct bh_channel_line *channel, struct bh_rule_line *line,
+                   const struct ceiling *ceiling, struct bh_slot_rule *ret)
+{
+    static const struct ceiling none = { { UINT64_MAX, UINT64_MAX }, BH_VERB_ALL };
+    struct bh_slot_rule whole = under(line, &none);
+    struct ceiling own = *ceiling;
+
+    for (unsigned i = line->reviewed; i < BH_CMD_COUNT; i++)
+        own.mask[i / 64] &= ~(1ull << (i % 64));
+    *ret = line->effect == BH_EFFECT_ALLOW ? under(line, &own) : whole;
+    bh_rule_report_loss(model, channel, &whole, ret, "`only` or `commands` leaves none of that");
     return ret->mask[0] || ret->mask[1];
 }
 
@@ -77,7 +91,7 @@ int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
         struct bh_slot_rule rule;
 
         line->number = BH_NO_RULE;
-        if (!(line->channels >> channel & 1) || !narrow(line, &ceiling, &rule))
+        if (!(line->channels >> channel & 1) || !narrow(model, plan.channel, line, &ceiling, &rule))
             continue;
         if (plan.n_rules == BH_RULES_MAX) {
             bh_error_at(model->diags, line->pos, "channel '%s' has more than %u rules: unite some",
@@ -88,6 +102,7 @@ int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
         plan.rules[plan.n_rules++] = rule;
     }
     report_conflicts(model, &plan);
+    bh_plan_report_struck(model, &plan);
     *ret = plan;
     return 0;
 }

@@ -43,6 +43,9 @@ int bh_memfd_new(const char *name, const void *data, size_t size);
 /* Seals size and content for ever. */
 int bh_memfd_seal(int fd);
 
+/* Seals the size, for ever: who has mapped it meets no SIGBUS, whatever another holder does. 0 or -errno. */
+int bh_memfd_seal_size(int fd);
+
 /* True if nobody can change size or content any more. */
 bool bh_memfd_is_sealed(int fd);
 

@@ -1,5 +1,6 @@
 /* Making anonymous files: the supervisor and bulkheadctl do, for others. Apart from fd.c, so that no confined process links it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,4 +20,9 @@ int bh_memfd_new(const char *name, const void *data, size_t size)
     if (r < 0)
         return r;
     return bh_take_fd(&fd);
+}
+
+int bh_memfd_seal_size(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
 }

@@ -13,6 +13,7 @@
 
 #include "policy/eval.h"
 #include "policy/lang/lang.h"
+#include "protocol/base/mem.h"
 #include "protocol/commands.h"
 
 #define PASSWD                                                                                               \
@@ -41,12 +42,15 @@ static inline void fixture_compile(struct fixture *f, const struct bh_pack_file 
         { .name = "looking",
           .text = "policy 1\nallow @info\n",
           .text_len = strlen("policy 1\nallow @info\n") },
+        { .name = "old",
+          .text = "policy 1\ncommands 42\nallow @info\n",
+          .text_len = strlen("policy 1\ncommands 42\nallow @info\n") },
         { .name = "denying", .text = "policy 1\ndeny @info\n", .text_len = strlen("policy 1\ndeny @info\n") },
     };
     struct bh_policy_input input = { .files = files,
                                      .n_files = n,
                                      .profiles = profiles,
-                                     .n_profiles = 2,
+                                     .n_profiles = BH_ARRAY_SIZE(profiles),
                                      .passwd = BH_STR(PASSWD),
                                      .group = BH_STR(GROUP) };
 

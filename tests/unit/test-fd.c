@@ -110,6 +110,19 @@ static void test_memfd_and_seals(void **state)
         assert_int_equal(data[i], 0);
 }
 
+static void test_sealed_size(void **state)
+{
+    _cleanup_close_ int fd = bh_memfd_new("test", "hello", 5);
+
+    (void)state;
+    assert_int_equal(bh_memfd_seal_size(fd), 0);
+    assert_int_equal(ftruncate(fd, 4), -1);
+    assert_int_equal(ftruncate(fd, 6), -1);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    assert_false(bh_memfd_is_sealed(fd));
+    assert_int_equal(bh_memfd_seal(fd), -EPERM);
+}
+
 static void test_read_file_around_the_size(void **state)
 {
     _cleanup_close_ int fd = bh_memfd_new("test", "hello", 5);
@@ -141,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_packet_with_and_without),
         cmocka_unit_test(test_hostile_packets),
         cmocka_unit_test(test_memfd_and_seals),
+        cmocka_unit_test(test_sealed_size),
         cmocka_unit_test(test_read_file_around_the_size),
         cmocka_unit_test(test_write_all),
     };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "policy/lang/cases.h"
+#include "policy/paths.h"
 
 /* Text that grows. */
 struct text {
@@ -443,6 +444,85 @@ static void ceilings(void **state)
     fixture_end(&f);
 }
 
+/* `says` in one diagnostic of a good policy; NULL: nothing is said at all. */
+static void check_warning(const char *text, const char *says)
+{
+    struct fixture f;
+
+    fixture_good(&f, text);
+    if (says ? !fixture_says(&f, says) : f.diags.n > 0)
+        fail_msg("%s", text);
+    fixture_end(&f);
+}
+
+static void a_profile_grants_only_what_was_there_when_it_was_written(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_good(&f, "policy 1\ncommands 43\nuse old\n");
+    assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_OSINFO));
+    assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD)); /* the 43rd */
+    fixture_end(&f);
+    fixture_good(&f, "policy 1\ncommands 43\nuse looking\n");
+    assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD));
+    fixture_end(&f);
+}
+
+#define HEAD "policy 1\ncommands 43\n"
+#define TO_READ HEAD "channel a virtio:x only @file-read\n"
+
+static void rules_that_never_match(void **state)
+{
+    (void)state;
+    check_warning(TO_READ "rule x: allow @sync, @exec\n",
+                  "warning policy:4:1: the rule 'x' grants nothing on channel 'a': `only` or `commands` leaves");
+    check_warning("policy 1\ncommands 42\nrule x: allow guest-get-load\n",
+                  "warning policy:3:1: the rule 'x' grants nothing on channel 'main'");
+    check_warning(TO_READ "rule x: allow @file-write { user www }\n",
+                  "the rule 'x' lets no file be opened on channel 'a': `only`");
+    check_warning(TO_READ "rule x: allow @file-read, @file-write { user www }\n", NULL);
+    check_warning(TO_READ "rule x: deny @exec\nuse looking\n", NULL);
+    check_warning(HEAD "rule x: allow @exec\ndeny @exec\n",
+                  "the rule 'x' grants nothing on channel 'main': deny rules take all of that");
+    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\ndeny guest-exec-status\n", "deny rules take all");
+    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\n", NULL);
+    check_warning(HEAD "rule x: allow @exec\ndeny @exec except x\n", NULL);
+    check_warning(HEAD "channel a virtio:x\nchannel b virtio:y\nrule x: allow @exec on a\ndeny @exec on b\n", NULL);
+    check_warning(HEAD "rule x: allow @file-read\ndeny @file-read\n", "'x' lets no file be opened on channel 'main'");
+    check_warning(HEAD "rule x: allow @file-read\ndeny @file-read { path beneath \"/\" }\n", NULL);
+    check_warning(HEAD "rule x: allow @file-read, @file-write { user www }\ndeny @file-read\n", NULL);
+}
+
+/* Compiles a rule with `n` paths, each in a folder of its own with a name of `len` characters. */
+static void check_folders(unsigned n, unsigned len, const char *user, const char *says)
+{
+    static char text[BH_POLICY_FILE_MAX];
+    size_t at = (size_t)snprintf(text, sizeof(text), HEAD "rule x: allow @file-read {\n%s\n", user);
+    struct fixture f;
+
+    for (unsigned i = 0; i < n; i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "path beneath \"/%0*u\"\n", (int)len, i);
+    (void)snprintf(text + at, sizeof(text) - at, "}\n");
+    fixture_text(&f, text);
+    assert_int_equal(f.result, says ? BH_COMPILE_ERRORS : 0);
+    if (says)
+        assert_true(fixture_says(&f, says));
+    fixture_end(&f);
+}
+
+static void folders_fit(void **state)
+{
+    (void)state;
+    check_folders(BH_PATHS_MAX - 1, 3, "", NULL);
+    check_folders(BH_PATHS_MAX, 3, "", NULL);
+    check_folders(BH_PATHS_MAX + 1, 3, "", "error policy:3:1: the rules of channel 'main' open files without a user");
+    check_folders(BH_PATHS_MAX, 3, "user www", NULL);
+    check_folders(BH_PATHS_MAX + 1, 3, "user www", "open files as www in more than 64 folders");
+    check_folders(BH_PATHS_MAX / 2, 2 * BH_PATHS_STORAGE / BH_PATHS_MAX - 2, "", NULL);
+    check_folders(BH_PATHS_MAX / 2, 2 * BH_PATHS_STORAGE / BH_PATHS_MAX - 1, "", "folders with very long names");
+}
+
 static void profiles_hold_where_they_are_used(void **state)
 {
     struct bh_policy other;
@@ -580,7 +660,10 @@ int main(void)
         cmocka_unit_test(rules_that_disagree),
         cmocka_unit_test(drop_ins),
         cmocka_unit_test(ceilings),
+        cmocka_unit_test(rules_that_never_match),
+        cmocka_unit_test(folders_fit),
         cmocka_unit_test(profiles_hold_where_they_are_used),
+        cmocka_unit_test(a_profile_grants_only_what_was_there_when_it_was_written),
         cmocka_unit_test(digest_is_of_names_and_bytes),
         cmocka_unit_test(little_memory_is_an_error),
         cmocka_unit_test(packs),

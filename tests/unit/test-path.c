@@ -125,6 +125,9 @@ static void test_object(void **state)
     assert_int_equal(unlink(in_dir("second")), 0);
     assert_int_equal(bh_object_of(fd, &object), -ENOENT);
     (void)close(fd);
+    fd = bh_resolve("/proc/self/mem", BH_SYMLINKS_FOLLOW);
+    assert_int_equal(bh_object_of(fd, &object), -EACCES);
+    (void)close(fd);
     fd = bh_resolve("/proc/version", BH_SYMLINKS_REFUSE);
     assert_int_equal(bh_object_of(fd, &object), 0);
     assert_false(object.regular);

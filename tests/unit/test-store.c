@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -102,22 +104,63 @@ static void first_run(void **state)
     end_run(store);
 }
 
+static int next_after_a_full_one(struct bh_log_store *store)
+{
+    assert_int_equal(ftruncate(bh_log_store_segment_fd(store), BH_AUDIT_SEGMENT_MAX), 0);
+    return bh_log_store_next(store, why, sizeof(why));
+}
+
 static void newest_segments_stay(void **state)
+{
+    struct bh_log_store *store = new_run();
+    struct statvfs fs;
+    uint64_t first;
+    unsigned keep;
+
+    (void)state;
+    assert_int_equal(statvfs(folder, &fs), 0);
+    keep = bh_log_store_keep((uint64_t)fs.f_blocks * fs.f_frsize);
+    for (unsigned n = 2; n < keep; n++)
+        assert_true(next_after_a_full_one(store) >= 0);
+    assert_int_equal(count(&first), keep - 1);
+    assert_true(next_after_a_full_one(store) >= 0);
+    assert_int_equal(count(&first), keep);
+    assert_int_equal(first, 1);
+    assert_true(next_after_a_full_one(store) >= 0);
+    assert_int_equal(count(&first), keep);
+    assert_int_equal(first, 2);
+    assert_int_equal(page->offered, keep + 1);
+    end_run(store);
+}
+
+static void a_small_file_system_is_not_filled(void **state)
+{
+    const uint64_t four = 4 * (uint64_t)BH_AUDIT_SEGMENT_MAX;
+
+    (void)state;
+    assert_int_equal(bh_log_store_keep(0), 2);
+    assert_int_equal(bh_log_store_keep(3 * four - 1), 2);
+    assert_int_equal(bh_log_store_keep(3 * four), 3);
+    assert_int_equal(bh_log_store_keep(BH_AUDIT_SEGMENTS_KEEP * four - 1), BH_AUDIT_SEGMENTS_KEEP - 1);
+    assert_int_equal(bh_log_store_keep(BH_AUDIT_SEGMENTS_KEEP * four), BH_AUDIT_SEGMENTS_KEEP);
+    assert_int_equal(bh_log_store_keep(UINT64_MAX), BH_AUDIT_SEGMENTS_KEEP);
+}
+
+/* The audit process may be lying when it wants another one: what is there stays. */
+static void segments_that_are_not_full_are_few(void **state)
 {
     struct bh_log_store *store = new_run();
     uint64_t first;
 
     (void)state;
-    for (unsigned n = 2; n < BH_AUDIT_SEGMENTS_KEEP; n++)
+    for (unsigned n = 0; n < BH_AUDIT_EARLY_MAX; n++)
         assert_true(bh_log_store_next(store, why, sizeof(why)) >= 0);
-    assert_int_equal(count(&first), BH_AUDIT_SEGMENTS_KEEP - 1);
-    assert_true(bh_log_store_next(store, why, sizeof(why)) >= 0);
-    assert_int_equal(count(&first), BH_AUDIT_SEGMENTS_KEEP);
-    assert_int_equal(first, 1);
-    assert_true(bh_log_store_next(store, why, sizeof(why)) >= 0);
-    assert_int_equal(count(&first), BH_AUDIT_SEGMENTS_KEEP);
-    assert_int_equal(first, 2);
-    assert_int_equal(page->offered, BH_AUDIT_SEGMENTS_KEEP + 1);
+    assert_int_equal(bh_log_store_next(store, why, sizeof(why)), -EBUSY);
+    assert_int_equal(ftruncate(bh_log_store_segment_fd(store), BH_AUDIT_SEGMENT_MAX - 1), 0);
+    assert_int_equal(bh_log_store_next(store, why, sizeof(why)), -EBUSY);
+    assert_int_equal(count(&first), 1 + BH_AUDIT_EARLY_MAX);
+    assert_true(next_after_a_full_one(store) >= 0);
+    assert_int_equal(bh_log_store_next(store, why, sizeof(why)), -EBUSY);
     end_run(store);
 }
 
@@ -200,10 +243,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(first_run, setup, teardown),
         cmocka_unit_test_setup_teardown(newest_segments_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(segments_that_are_not_full_are_few, setup, teardown),
         cmocka_unit_test_setup_teardown(next_run_finds_the_last_line, setup, teardown),
         cmocka_unit_test_setup_teardown(segment_without_a_line_has_no_mac, setup, teardown),
         cmocka_unit_test_setup_teardown(folder_that_others_may_write_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(missing_parent_is_said, setup, teardown),
+        cmocka_unit_test(a_small_file_system_is_not_filled),
         cmocka_unit_test(names),
     };
 

@@ -151,6 +151,14 @@ static bool is_pseudo(int64_t type)
     return false;
 }
 
+/* The memory of a process, first of all our own: through it a client would run what he likes here. */
+static bool is_memory(int64_t type, const char *name)
+{
+    size_t len = strlen(name);
+
+    return (uint32_t)type == PROC_SUPER_MAGIC && len >= 4 && strcmp(name + len - 4, "/mem") == 0;
+}
+
 int bh_object_of(int fd, struct bh_object *ret)
 {
     struct statfs fs;
@@ -168,6 +176,8 @@ int bh_object_of(int fd, struct bh_object *ret)
     ret->name[n] = '\0';
     if (ret->st.st_nlink == 0 || ret->name[0] != '/')
         return -ENOENT;
+    if (is_memory((int64_t)fs.f_type, ret->name))
+        return -EACCES;
     ret->regular = S_ISREG(ret->st.st_mode) && ret->st.st_nlink == 1 && !is_pseudo((int64_t)fs.f_type);
     return 0;
 }

@@ -11,7 +11,7 @@
 
 #define BH_WORKER_CALL_MAX                                                                                   \
     (1088u * 1024u)                  /* bytes of encoded arguments: the front's 1 MiB of text, and slack */
-#define BH_WORKER_KEEP (64u * 1024u) /* bytes of the intake that stay resident between calls */
+#define BH_WORKER_KEEP (64u * 1024u) /* bytes of the intake that stay resident when the front is quiet */
 #define BH_EXIT_PROTOCOL 70          /* the front broke the protocol */
 
 /*
@@ -21,6 +21,7 @@
 struct bh_intake {
     uint8_t *base;
     size_t staged, args; /* bytes */
+    size_t high;         /* bytes that may be resident */
     uint64_t id;         /* of what is under way; 0 = nothing */
     uint64_t last_id;    /* the highest that was ever begun */
     uint16_t command;
@@ -31,8 +32,12 @@ struct bh_intake {
 int bh_intake_init(struct bh_intake *intake);
 void bh_intake_deinit(struct bh_intake *intake);
 
-/* Forgets the call and gives its memory back. */
+/* Forgets the call; its memory stays for the next one, which is likely to be as large. */
 void bh_intake_reset(struct bh_intake *intake);
+
+/* True if memory beyond BH_WORKER_KEEP is held for nothing; gives it back. */
+bool bh_intake_has_slack(const struct bh_intake *intake);
+void bh_intake_trim(struct bh_intake *intake);
 
 /* Where the payload of the next frame goes. */
 uint8_t *bh_intake_room(const struct bh_intake *intake);

@@ -16,6 +16,8 @@
 #include "protocol/wire/codec.h"
 #include "workers/lib/loop.h"
 
+#define QUIET_MS 100 /* without a call: what large calls needed is given back */
+
 static int protocol_violation(struct bh_worker *worker, const struct bh_frame *frame, const char *what)
 {
     struct bh_arena arena;
@@ -140,12 +142,14 @@ static int sooner(int a, int b)
 }
 
 /* Does what time demands and waits for the front. 1 = it sent something, 0 = somebody is gone. */
-static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main)
+static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main,
+                          struct bh_intake *intake)
 {
     for (;;) {
         struct pollfd fds[] = { { .fd = BH_FD_PEER, .events = POLLIN }, { .fd = BH_FD_CONTROL } };
         int tick = main->next_tick ? main->next_tick(worker) : -1;
         int summary = bh_audit_summary_due(&worker->audit);
+        int quiet = bh_intake_has_slack(intake) ? QUIET_MS : -1;
         int n;
 
         if (tick == 0)
@@ -154,11 +158,13 @@ static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main 
             (void)bh_audit_summary(&worker->audit);
         if (tick == 0 || summary == 0)
             continue;
-        if (tick < 0 && summary < 0)
+        if (tick < 0 && summary < 0 && quiet < 0)
             return 1; /* nothing but the front can wake us: its frame is waited for where it is read */
-        n = poll(fds, 2, sooner(tick, summary));
+        n = poll(fds, 2, sooner(quiet, sooner(tick, summary)));
         if (n < 0 && errno != EINTR)
             return -errno;
+        if (n == 0)
+            bh_intake_trim(intake);
         if (n > 0 && fds[1].revents)
             return 0;
         if (n > 0 && fds[0].revents)
@@ -177,7 +183,7 @@ int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
         return EXIT_FAILURE;
     bh_arena_init(&arena, BH_WORKER_ARENA_MAX);
     for (;;) {
-        r = wait_for_front(worker, main);
+        r = wait_for_front(worker, main, &intake);
         if (r > 0)
             r = bh_frame_recv(BH_FD_PEER, &frame, bh_intake_room(&intake));
         if (r <= 0)

@@ -1,0 +1,145 @@
+"""Attacks on the supervisor and on what it keeps for others: what a process that was taken over, or a user, tries."""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import BUILD, Agent, kill, proc_status, stat_of, wait_for
+
+pytestmark = pytest.mark.root
+
+PROGRAM = {"front": "bulkhead-front", "audit": "bulkhead-audit"}
+
+
+@pytest.fixture
+def rogue(folder):
+    """rogue(role): an agent in which rogue-loop.c stands in place of that role's program."""
+    agents = []
+
+    def run(role):
+        programs = folder / "bin"
+        programs.mkdir()
+        for path in BUILD.glob("bulkhead*"):
+            if path.is_file() and os.access(path, os.X_OK):
+                shutil.copy(path, programs)
+        shutil.copy(BUILD / "tests" / "e2e" / "rogue-loop", programs / PROGRAM[role])
+        agent = Agent(folder / "agent", "open", build=programs)
+        agent.answers = lambda: (agent.folder / "bulkhead" / "status.json").exists()
+        agents.append(agent)
+        agent.start()
+        wait_for(lambda: int(proc_status(agent.pid(role))["SigBlk"], 16), 5, "the rogue to be at work")
+        return agent
+
+    yield run
+    for agent in agents:
+        agent.stop()
+
+
+def test_a_flood_of_requests_holds_up_nobody_else(rogue):
+    agent = rogue("front")
+    for _ in range(5):
+        agent.status()
+
+
+def test_a_process_that_blocks_every_signal_does_not_hold_up_the_end(rogue):
+    agent = rogue("front")
+    start = time.monotonic()
+    assert agent.stop() == 0
+    assert time.monotonic() - start < 3
+
+
+def test_asking_for_segments_does_not_delete_the_log(rogue):
+    agent = rogue("audit")
+    time.sleep(1)
+    agent.status()
+    names = sorted(path.name for path in agent.audit_dir.glob("*.log"))
+    assert names[0] == "audit-000001.log" and len(names) <= 5
+
+
+def busy(agent, folder):
+    """Every process there can be, each with what it holds."""
+    client = agent.client()
+    client.ok("guest-get-osinfo")
+    client.open(folder / "new", "w")
+    return client
+
+
+def test_nobody_can_cut_what_the_supervisor_has_mapped(start, folder):
+    agent = start("open")
+    with busy(agent, folder):
+        for row in agent.processes():
+            for size in (0, 1, 1 << 20):
+                with pytest.raises(PermissionError):
+                    os.truncate(f"/proc/{row['pid']}/fd/6", size)
+        agent.status()
+
+
+def test_descriptors(start, folder):
+    """Nobody has what is not his: nine numbers for all, and sockets and files of his own above them."""
+    above = {"front": r"socket", "info": None, "opener": None, "fs": rf"socket|{folder}/new", "audit": r"socket"}
+    agent = start("open")
+    with busy(agent, folder):
+        rows = agent.processes()
+        assert {row["role"] for row in rows} == set(above)
+        for row in rows:
+            fds = {int(fd): os.readlink(f"/proc/{row['pid']}/fd/{fd}") for fd in os.listdir(f"/proc/{row['pid']}/fd")}
+            assert set(range(9)) <= set(fds), row
+            extra = {target for fd, target in fds.items() if fd > 8}
+            assert all(above[row["role"]] and re.match(above[row["role"]], target) for target in extra), (row, fds)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a"])
+def test_the_memory_of_a_process_is_no_file(start, folder, mode):
+    agent = start("open")
+    (folder / "link").symlink_to("/proc/self/mem")
+    with agent.client() as client:
+        for path in ("/proc/self/mem", "/proc/thread-self/mem", folder / "link"):
+            assert "error" in client.call("guest-file-open", {"path": str(path), "mode": mode})
+
+
+@pytest.mark.parametrize("mode, owner", [(0o777, 0), (0o775, 0), (0o755, 65534)])
+def test_a_state_folder_in_which_others_rename_is_refused(folder, mode, owner):
+    (folder / "state").mkdir()
+    os.chmod(folder / "state", mode)
+    os.chown(folder / "state", owner, owner)
+    done = subprocess.run([BUILD / "bulkhead", "-m", "unix-listen", "-p", folder / "s", "-t", folder / "state"],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "nobody else may rename" in done.stderr
+
+
+def hang_at_exit(pid):
+    """SIGKILL will not end this process as long as we live: it stops on its way out, as one that hangs in the kernel."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    assert ptrace(0x4206, pid, None, 0x40) == 0, os.strerror(ctypes.get_errno())  # PTRACE_SEIZE, O_TRACEEXIT
+
+
+def test_a_worker_that_cannot_be_killed_is_given_up(start, folder):
+    agent = start("open")
+    client = busy(agent, folder)
+    pid = agent.pid("info")
+    tracer = os.fork()
+    if tracer == 0:
+        hang_at_exit(pid)
+        os.kill(pid, signal.SIGSTOP)
+        signal.pause()
+    try:
+        wait_for(lambda: stat_of(pid)[2] in "tT", 5, "the stop")
+        client.send(b'{"execute":"guest-get-osinfo"}')
+        time.sleep(0.05)
+        client.send(b'\xff{"execute":"guest-sync-delimited","arguments":{"id":5}}')
+        while not client.line(timeout=2).startswith(b"\xff"):
+            pass
+        wait_for(lambda: "return" in client.call("guest-get-osinfo", timeout=10), 10, "a successor")
+        assert stat_of(pid), "it went after all: nothing was shown"
+        assert "hangs in the kernel" in agent.log_text()
+    finally:
+        kill(tracer)
+        os.waitpid(tracer, 0)
+        client.close()

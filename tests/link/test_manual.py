@@ -1,0 +1,75 @@
+"""The manual names what the code has: settings and their words, fences, profiles, exit statuses, subcommands, the version."""
+
+import re
+
+import pytest
+
+from tree import ROOT, text
+
+MAN = ROOT / "broker/man"
+
+
+def plain(page):
+    """A page without its markup."""
+    content = (MAN / page).read_text().replace("\\-", "-").replace("\\(dq", '"')
+    content = re.sub(r"\\f[A-Z]", "", content)
+    return re.sub(r'[ "]+', " ", content)
+
+
+def settings():
+    """(name, words) of each row of the table."""
+    source = text("policy/lang/settings.c")
+    lists = {name: re.findall(r'"([\w-]+)"', words)
+             for name, words in re.findall(r"static const char \*const (\w+)\[\] = \{([^}]*)\}", source)}
+    rows = re.findall(r"\{ \.name = (\"[\w-]+\"|FENCE_PREFIX),(.*?)\.doc", source, re.S)
+    found = []
+    for name, row in rows:
+        words = re.search(r"\.words = (\w+)", row)
+        found.append((name.strip('"').replace("FENCE_PREFIX", "fence-"), lists[words[1]] if words else []))
+    return found
+
+
+def test_the_table_is_read_right():
+    assert ("types", ["regular", "any"]) in settings()
+    assert len(settings()) == text("policy/lang/settings.c").count(".name =")
+
+
+@pytest.mark.parametrize("name,words", settings(), ids=lambda value: value if isinstance(value, str) else "")
+def test_setting_is_in_the_manual(name, words):
+    page = plain("bulkhead-policy.5")
+    entry = re.search(rf"^\.B[RI]* ?{re.escape(name)}\b.*$|^\.B[RI]* {re.escape(name)}.*$", page, re.M)
+    assert entry, name
+    assert not [word for word in words if not re.search(rf"\b{word}\b", entry[0])], entry[0]
+
+
+def test_profiles_are_in_the_manual():
+    page = plain("bulkhead-policy.5")
+    names = [path.stem for path in (ROOT / "policy/profiles").glob("*.policy")]
+    assert names and not [name for name in names if f"\n.TP\n.B {name}\n" not in page]
+
+
+def test_fences_are_in_the_manual():
+    names = re.findall(r'return "([\w-]+)"', text("policy/fence.c"))
+    page = plain("bulkhead-policy.5")
+    assert len(names) == 12
+    assert not [name for name in names if not re.search(rf"[ ,]{name}[,.]", page)]
+
+
+def test_exit_statuses_are_in_the_manual():
+    numbers = re.findall(r"CTL_\w+ = (\d+)", text("broker/ctl/ctl.h"))
+    section = plain("bulkheadctl.8").split(".SH EXIT STATUS")[1].split(".SH")[0]
+    assert numbers == re.findall(r"^\.B (\d+)$", section, re.M)
+
+
+def test_subcommands_are_in_the_manual():
+    page = plain("bulkheadctl.8")
+    source = "".join(path.read_text() for path in (ROOT / "broker/ctl").glob("*.c"))
+    names = set(re.findall(r'\.name = "([a-z ]+)",\s*\.summary', source)) - {"policy", "audit"}
+    assert len(names) == 10
+    assert not [name for name in names if not re.search(rf"^\.B.*\b{name}\b", page, re.M)]
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in MAN.glob("*.[58]")))
+def test_version_is_the_build_s(page):
+    version = re.search(r"version: '([\d.]+)'", text("meson.build"))[1]
+    assert f'"Bulkhead {version}"' in (MAN / page).read_text()
