@@ -21,8 +21,8 @@ static int judge_owner(const struct stat *st, const char *path, const struct bh_
 {
     if (st->st_uid != 0 && st->st_uid != geteuid())
         return bh_why_fail(why, -EPERM,
-                    "%s belongs to uid %u; a policy must belong to root or to the user who uses it", path,
-                    st->st_uid);
+                           "%s belongs to uid %u; a policy must belong to root or to the user who uses it",
+                           path, st->st_uid);
     if (st->st_mode & 022)
         return bh_why_fail(why, -EPERM, "%s may be written to by others; run: chmod go-w %s", path, path);
     return 0;
@@ -34,7 +34,7 @@ static int judge(const struct stat *st, const char *path, const struct bh_why *w
         return bh_why_fail(why, -EINVAL, "%s is not a regular file", path);
     if (st->st_size > (off_t)BH_POLICY_FILE_MAX)
         return bh_why_fail(why, -EFBIG, "%s is larger than %u bytes; split it into drop-ins", path,
-                    BH_POLICY_FILE_MAX);
+                           BH_POLICY_FILE_MAX);
     return judge_owner(st, path, why);
 }
 
@@ -71,13 +71,14 @@ int bh_policy_files_add(struct bh_policy_files *files, const char *path, bool dr
     int r;
 
     if (strlen(path) > BH_PACK_NAME_MAX || strpbrk(path, ":\""))
-        return bh_why_fail(&why, -EINVAL,
-                    "the policy file %s has a name that cannot stand in messages; use at most %u bytes "
-                    "without ':' and quotes",
-                    path, BH_PACK_NAME_MAX);
+        return bh_why_fail(
+            &why, -EINVAL,
+            "the policy file %s has a name that cannot stand in messages; use at most %u bytes "
+            "without ':' and quotes",
+            path, BH_PACK_NAME_MAX);
     if (files->count == BH_POLICY_FILES_MAX)
-        return bh_why_fail(&why, -E2BIG, "a policy has at most %u files; %s is one too many", BH_POLICY_FILES_MAX,
-                    path);
+        return bh_why_fail(&why, -E2BIG, "a policy has at most %u files; %s is one too many",
+                           BH_POLICY_FILES_MAX, path);
     r = read_file(path, &file.text, &why);
     if (r < 0)
         return r;
@@ -110,7 +111,8 @@ static int add_all(struct bh_policy_files *files, const char *folder, const stru
     int n = scandir(folder, &entries, is_drop_in, by_name), r = 0;
 
     if (n < 0)
-        return bh_why_fail(why, -errno, "the folder of drop-ins %s cannot be read: %s", folder, strerror(errno));
+        return bh_why_fail(why, -errno, "the folder of drop-ins %s cannot be read: %s", folder,
+                           strerror(errno));
     for (int i = 0; i < n; i++) {
         _cleanup_free_ char *path = NULL;
 
@@ -135,7 +137,8 @@ static int add_drop_ins(struct bh_policy_files *files, const char *path, const s
     if (stat(folder, &st) < 0 && errno == ENOENT)
         return 0;
     if (stat(folder, &st) < 0)
-        return bh_why_fail(why, -errno, "the folder of drop-ins %s cannot be read: %s", folder, strerror(errno));
+        return bh_why_fail(why, -errno, "the folder of drop-ins %s cannot be read: %s", folder,
+                           strerror(errno));
     r = judge_owner(&st, folder, why);
     return r < 0 ? r : add_all(files, folder, why);
 }

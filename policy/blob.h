@@ -27,8 +27,8 @@
 #define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
 #define BH_RULES_MAX 2000u                 /* per channel */
 #define BH_CHANNELS_MAX 8u
-#define BH_USERS_MAX 8u                    /* per channel: one opener each, numbered in protocol/wire/record.h */
-#define BH_GROUPS_MAX 64u                  /* supplementary groups of one user */
+#define BH_USERS_MAX 8u          /* per channel: one opener each, numbered in protocol/wire/record.h */
+#define BH_GROUPS_MAX 64u        /* supplementary groups of one user */
 #define BH_POLICY_PATH_MAX 4096u /* bytes with the NUL */
 #define BH_IDLE_MAX_S (366u * 24 * 3600)
 
@@ -68,8 +68,9 @@ struct bh_command_rules {
 struct bh_slice {
     uint32_t magic, format, schema, size;
     char channel[BH_CHANNEL_NAME_MAX];
-    uint8_t digest[32];     /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit records */
-    uint64_t only[2];       /* bit per command: the channel's ceiling, without what was not reviewed */
+    uint8_t digest[32]; /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit
+                           records */
+    uint64_t only[2];   /* bit per command: the channel's ceiling, without what was not reviewed */
     uint64_t settings[BH_SET_COUNT];
     struct bh_section_row sections[BH_SECTION_COUNT];
     struct bh_command_rules commands[BH_CMD_COUNT];
@@ -79,10 +80,10 @@ enum bh_effect { BH_EFFECT_ALLOW, BH_EFFECT_DENY };
 
 enum bh_verb {
     BH_VERB_READ = 1 << 0,
-    BH_VERB_WRITE = 1 << 1,    /* change bytes that exist, extend */
+    BH_VERB_WRITE = 1 << 1, /* change bytes that exist, extend */
     BH_VERB_CREATE = 1 << 2,
     BH_VERB_TRUNCATE = 1 << 3,
-    BH_VERB_APPEND = 1 << 4,   /* extend only */
+    BH_VERB_APPEND = 1 << 4, /* extend only */
     BH_VERB_ALL = (1 << 5) - 1,
 };
 
@@ -93,23 +94,24 @@ enum bh_types { BH_TYPES_REGULAR, BH_TYPES_ANY };
 #define BH_NO_RULE UINT32_MAX
 
 struct bh_rule {
-    uint64_t commands[2];  /* bit per command */
-    uint64_t max_size;     /* bytes a file may have after a write; 0 = no limit */
-    uint32_t name;         /* string: given name, or "file:line" */
-    uint32_t file, line;   /* string; where it stands */
-    uint32_t user;         /* index in BH_SECTION_USERS, or BH_NO_USER */
+    uint64_t commands[2];             /* bit per command */
+    uint64_t max_size;                /* bytes a file may have after a write; 0 = no limit */
+    uint32_t name;                    /* string: given name, or "file:line" */
+    uint32_t file, line;              /* string; where it stands */
+    uint32_t user;                    /* index in BH_SECTION_USERS, or BH_NO_USER */
     uint32_t first_path, n_paths;     /* none: any path */
     uint32_t first_except, n_excepts; /* deny only */
-    uint16_t verbs;        /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
-    uint16_t create_mode;  /* of a file that the rule creates */
+    uint16_t verbs;       /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
+    uint16_t create_mode; /* of a file that the rule creates */
     uint8_t effect, symlinks, types;
-    uint8_t has_object;    /* 1: there are file conditions, judged for guest-file-open only */
+    uint8_t has_object; /* 1: there are file conditions, judged for guest-file-open only */
     uint32_t zero[2];
 };
 
 enum bh_path_kind { BH_PATH_IS, BH_PATH_BENEATH, BH_PATH_GLOB };
 
-/* An absolute, clean path: no "//", "/./", "/../", no trailing slash but in "/". BENEATH matches the directory itself too. */
+/* An absolute, clean path: no "//", "/./", "/../", no trailing slash but in "/". BENEATH matches the
+ * directory itself too. */
 struct bh_path {
     uint32_t text; /* string */
     uint32_t len;
@@ -121,7 +123,7 @@ struct bh_policy_user {
     uint32_t name; /* string */
     uint32_t uid, gid;
     uint32_t first_group, n_groups; /* n_groups <= BH_GROUPS_MAX */
-    uint32_t found; /* 0: did not exist when the policy was compiled: its rules are false */
+    uint32_t found;                 /* 0: did not exist when the policy was compiled: its rules are false */
 };
 
 /* A bundle: this header, `count` rows, then the slices. */

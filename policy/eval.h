@@ -28,14 +28,15 @@ struct bh_decision {
 
 /* What is known of a file when it is judged. Before the open: asked for; after: found. */
 struct bh_file_object {
-    struct bh_str path;   /* absolute; as the client named it, or as resolved */
-    uint32_t verbs;       /* all that the open asks for (enum bh_verb) */
-    bool found;           /* the object is open: the fields below are known; else only paths and verbs are judged */
-    bool regular;         /* a regular file with one link, not on a pseudo file system */
-    uint32_t user;        /* index of the user whose opener has it, or BH_NO_USER: rules of others do not count */
+    struct bh_str path; /* absolute; as the client named it, or as resolved */
+    uint32_t verbs;     /* all that the open asks for (enum bh_verb) */
+    bool found;    /* the object is open: the fields below are known; else only paths and verbs are judged */
+    bool regular;  /* a regular file with one link, not on a pseudo file system */
+    uint32_t user; /* index of the user whose opener has it, or BH_NO_USER: rules of others do not count */
 };
 
-/* One step of the explanation. `why` is a constant sentence part: "path matches", "verb write is not among its verbs". */
+/* One step of the explanation. `why` is a constant sentence part: "path matches", "verb write is not among
+ * its verbs". */
 typedef void (*bh_trace_fn)(void *context, uint32_t rule, bool matched, const char *why);
 
 struct bh_trace {
@@ -44,20 +45,22 @@ struct bh_trace {
 };
 
 /*
- * Is there a request with this command that this channel may make (guest-info's `enabled`)? An allow that a deny
- * strikes altogether does not count, nor one whose user does not exist.
+ * Is there a request with this command that this channel may make (guest-info's `enabled`)? An allow that a
+ * deny strikes altogether does not count, nor one whose user does not exist.
  */
 bool bh_policy_grants(const struct bh_policy *policy, unsigned command);
 
 /* For a command without an object. */
-struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned command, const struct bh_trace *trace);
+struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned command,
+                                     const struct bh_trace *trace);
 
 /* For guest-file-open. */
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
                                   const struct bh_trace *trace);
 
 /* Does `path` match? Exposed for the view, the linter and the tests. */
-bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path, size_t len);
+bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
+                   size_t len);
 
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

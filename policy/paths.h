@@ -26,8 +26,8 @@ uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct b
                          uint32_t cap, char *storage, size_t storage_size);
 
 /*
- * A profile's own paths, and the folder of one more file (absolute; NULL: none), as info has for $QGA_OS_RELEASE.
- * At most `cap` rows, the folder's name in `storage`. Returns the number of rows.
+ * A profile's own paths, and the folder of one more file (absolute; NULL: none), as info has for
+ * $QGA_OS_RELEASE. At most `cap` rows, the folder's name in `storage`. Returns the number of rows.
  */
 uint32_t bh_profile_paths(const struct bh_profile *profile, const char *file, struct bh_view_path *paths,
                           uint32_t cap, char storage[PATH_MAX]);

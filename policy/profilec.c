@@ -43,8 +43,8 @@ static void write_bytes(FILE *out, const char *kind, const struct profile *profi
 }
 
 /*
- * Nobody's accounts are compiled in: root is uid 0 everywhere. A note does not stop the build: a command that no
- * profile has reviewed yet is denied by it, and a test says so.
+ * Nobody's accounts are compiled in: root is uid 0 everywhere. A note does not stop the build: a command that
+ * no profile has reviewed yet is denied by it, and a test says so.
  */
 static bool compile(const struct profile *profile, struct bh_arena *arena, struct bh_bytes *ret)
 {

@@ -33,16 +33,19 @@ static int open_dir(struct bh_log_store *store, const struct bh_why *why)
     struct stat st;
 
     if (mkdir(store->path, 0700) < 0 && errno != EEXIST)
-        return bh_why_fail(why, -errno, "the audit folder %s cannot be made: %s", store->path, strerror(errno));
+        return bh_why_fail(why, -errno, "the audit folder %s cannot be made: %s", store->path,
+                           strerror(errno));
     store->dir = open(store->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (store->dir < 0 || fstat(store->dir, &st) < 0)
-        return bh_why_fail(why, -errno, "the audit folder %s cannot be opened: %s", store->path, strerror(errno));
+        return bh_why_fail(why, -errno, "the audit folder %s cannot be opened: %s", store->path,
+                           strerror(errno));
     if (st.st_uid != geteuid())
-        return bh_why_fail(why, -EPERM, "the audit folder %s belongs to uid %u and not to us (uid %u); chown it",
-                    store->path, st.st_uid, geteuid());
+        return bh_why_fail(why, -EPERM,
+                           "the audit folder %s belongs to uid %u and not to us (uid %u); chown it",
+                           store->path, st.st_uid, geteuid());
     if (st.st_mode & 022)
         return bh_why_fail(why, -EPERM, "the audit folder %s may be written to by others; chmod it to 0700",
-                    store->path);
+                           store->path);
     return 0;
 }
 
@@ -57,7 +60,8 @@ static int find_previous(const struct bh_log_store *store, struct bh_audit_previ
     int r;
 
     if (n < 0)
-        return bh_why_fail(why, (int)n, "the audit folder %s cannot be listed: %s", store->path, strerror((int)-n));
+        return bh_why_fail(why, (int)n, "the audit folder %s cannot be listed: %s", store->path,
+                           strerror((int)-n));
     if (n == 0)
         return 0;
     ret->segment = numbers[n - 1];
@@ -66,7 +70,7 @@ static int find_previous(const struct bh_log_store *store, struct bh_audit_previ
     r = fd < 0 ? -errno : bh_segment_end(fd, ret);
     if (r < 0)
         return bh_why_fail(why, r, "the last audit segment %s/%s cannot be read: %s", store->path, name,
-                    strerror(-r));
+                           strerror(-r));
     return 0;
 }
 
@@ -104,7 +108,7 @@ static int keep_key(const struct bh_log_store *store, uint64_t segment, const ui
     explicit_bzero(hex, sizeof(hex));
     if (r < 0)
         return bh_why_fail(why, r, "the key of the audit log cannot be written to %s/" BH_KEYS_NAME ": %s",
-                    store->path, strerror(-r));
+                           store->path, strerror(-r));
     return 0;
 }
 
@@ -144,7 +148,7 @@ static int begin(struct bh_log_store *store, uint64_t segment, const struct bh_w
     fd = openat(store->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return bh_why_fail(why, -errno, "the audit segment %s/%s cannot be made: %s", store->path, name,
-                    strerror(errno));
+                           strerror(errno));
     if (store->segment_fd >= 0)
         (void)close(store->segment_fd);
     store->segment_fd = fd;
@@ -181,7 +185,8 @@ static int share(struct bh_log_store *store, int state_fd, const struct bh_audit
     int r;
 
     if (page == MAP_FAILED)
-        return bh_why_fail(why, -errno, "the state of the audit process cannot be mapped: %s", strerror(errno));
+        return bh_why_fail(why, -errno, "the state of the audit process cannot be mapped: %s",
+                           strerror(errno));
     store->state = page;
     store->names_fd = bh_memfd_new("bulkhead-sources", names, sizeof(*names));
     r = store->names_fd < 0 ? store->names_fd : bh_memfd_seal(store->names_fd);
@@ -227,7 +232,8 @@ void bh_log_store_free(struct bh_log_store *store)
     free(store);
 }
 
-/* Each new segment deletes an old one: an audit process that was taken over must not empty the log by asking. */
+/* Each new segment deletes an old one: an audit process that was taken over must not empty the log by asking.
+ */
 static bool may_begin(struct bh_log_store *store)
 {
     uint64_t now = bh_clock_ms(CLOCK_BOOTTIME) / 1000u;

@@ -18,7 +18,7 @@
 #include "broker/audit/state.h"
 
 #define BH_AUDIT_SEGMENTS_KEEP 64u /* newest ones that stay when a new one is made, if there is room */
-#define BH_AUDIT_EARLY_MAX 4u     /* segments that may be begun in one window before the last one is full */
+#define BH_AUDIT_EARLY_MAX 4u      /* segments that may be begun in one window before the last one is full */
 #define BH_AUDIT_EARLY_WINDOW_S 3600u
 
 struct bh_log_store;
@@ -36,8 +36,8 @@ void bh_log_store_free(struct bh_log_store *store);
 unsigned bh_log_store_keep(uint64_t file_system);
 
 /*
- * Begins the next segment and deletes the oldest ones, if the one at hand is full or this was asked seldom. Its
- * descriptor (write, append), which stays the store's, or -errno with a sentence in `why`.
+ * Begins the next segment and deletes the oldest ones, if the one at hand is full or this was asked seldom.
+ * Its descriptor (write, append), which stays the store's, or -errno with a sentence in `why`.
  */
 int bh_log_store_next(struct bh_log_store *store, char *why, size_t why_size);
 

@@ -7,15 +7,14 @@
 #include <unistd.h>
 
 #include "broker/ctl/statusfile.h"
+#include "broker/places.h"
 #include "protocol/base/mem.h"
 
 static char *find_folder(const struct ctl *ctl, const char *path)
 {
     char *found = path ? strdup(path) : ctl_status_audit_dir(ctl);
 
-    if (!found && asprintf(&found, "%s/bulkhead/audit", ctl->state_dir) < 0)
-        return NULL;
-    return found;
+    return found ? found : strdup(BH_AUDIT_DIR_DEFAULT);
 }
 
 int ctl_log_open(struct ctl_log *log, const struct ctl *ctl, const char *path)

@@ -152,8 +152,8 @@ static void print_supervisor(int64_t pid)
 
 static void print_processes(int64_t supervisor, struct json_object *processes)
 {
-    printf("\n%-18s %-10s %7s %6s %-16s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID", "CAPABILITIES",
-           "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
+    printf("\n%-18s %-10s %7s %6s %-16s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID",
+           "CAPABILITIES", "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
     print_supervisor(supervisor);
     for (size_t i = 0; i < count(processes); i++)
         print_process(json_object_array_get_idx(processes, i));

@@ -22,8 +22,8 @@ char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_sta
 /* The audit folder that the file names, the caller's; NULL if there is no such file. Says nothing. */
 char *ctl_status_audit_dir(const struct ctl *ctl);
 
-/* The policy in force by that file: a profile's name or a file's, the caller's; NULL if it names none that can be read
- * again. Says nothing. */
+/* The policy in force by that file: a profile's name or a file's, the caller's; NULL if it names none that
+ * can be read again. Says nothing. */
 char *ctl_status_policy(const struct ctl *ctl);
 
 /* Members with a default. */

@@ -251,7 +251,8 @@ static int report(const struct walk *walk)
     struct json_object *all;
 
     if (!walk->ctl->json && walk->n_problems == 0)
-        printf("%" PRIu64 " records in %zu segment%s verified\n", walk->records, walk->log.n, walk->log.n == 1 ? "" : "s");
+        printf("%" PRIu64 " records in %zu segment%s verified\n", walk->records, walk->log.n,
+               walk->log.n == 1 ? "" : "s");
     else if (!walk->ctl->json && walk->n_problems == 1 && walk->torn)
         printf("all before that is good: %" PRIu64 " records in %zu segments\n", walk->records, walk->log.n);
     else if (!walk->ctl->json)

@@ -189,5 +189,6 @@ void bh_claim_dropped(struct bh_front *front);
 /* Milliseconds until bh_claim_report has something to do, -1 = never. */
 int bh_claim_due(const struct bh_front *front);
 
-/* Queues the claims that are due, all of them if `all`, and the summary if it is due: counts outlive the front. */
+/* Queues the claims that are due, all of them if `all`, and the summary if it is due: counts outlive the
+ * front. */
 void bh_claim_report(struct bh_front *front, bool all);

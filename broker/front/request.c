@@ -53,7 +53,8 @@ static int check_granted(const struct bh_policy *policy, struct bh_request *ret,
 
         ret->rule = (struct bh_str){ name, (uint32_t)strlen(name) };
     }
-    return bh_fail(reterr, BH_E_NOT_GRANTED, "Command %s has been disabled: the command is not allowed", ret->row->name);
+    return bh_fail(reterr, BH_E_NOT_GRANTED, "Command %s has been disabled: the command is not allowed",
+                   ret->row->name);
 }
 
 static int find_command(const struct bh_text *text, const struct bh_policy *policy, struct bh_request *ret,

@@ -6,10 +6,22 @@ void bh_budget_started(struct bh_budget *budget, uint64_t requests)
     budget->requests = requests;
 }
 
+/* Deaths of this second, fruitless or not. */
+static void count_death(struct bh_budget *budget, uint64_t now_ms)
+{
+    if (now_ms - budget->second_ms >= 1000 || now_ms < budget->second_ms) {
+        budget->second_ms = now_ms;
+        budget->deaths = 0;
+    }
+    if (++budget->deaths >= BH_DEATHS_PER_SECOND)
+        budget->not_before_ms = budget->second_ms + 1000;
+}
+
 void bh_budget_died(struct bh_budget *budget, uint64_t requests, uint64_t now_ms)
 {
     uint64_t delay = BH_RESTART_DELAY_FIRST_MS;
 
+    count_death(budget, now_ms);
     if (requests != budget->requests)
         budget->fruitless = 0;
     if (budget->fruitless++ == 0)

@@ -1,7 +1,10 @@
 /*
  * When a process that died may be started again: at once the first time, then after
  * 100 ms, doubling up to 30 s. Only deaths without a finished request in between
- * count, so a client that kills a worker once an hour never exhausts it.
+ * count, so a client that kills a worker once an hour never exhausts it. Whatever was
+ * finished, a row is not started more than BH_DEATHS_PER_SECOND times a second: a
+ * taken-over front, which counts its workers' requests up and has them killed, costs
+ * that much and no more.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = supervisor
  */
@@ -11,11 +14,14 @@
 
 #define BH_RESTART_DELAY_FIRST_MS 100u
 #define BH_RESTART_DELAY_MAX_MS 30000u
+#define BH_DEATHS_PER_SECOND 50u
 
 struct bh_budget {
     uint32_t fruitless;     /* deaths in a row without a finished request */
     uint64_t not_before_ms; /* CLOCK_BOOTTIME */
     uint64_t requests;      /* finished when it was last started */
+    uint64_t second_ms;     /* beginning of the second in which deaths are counted */
+    uint32_t deaths;        /* in it */
 };
 
 /* Notes a start; `requests` finished so far by this process and its predecessors. */

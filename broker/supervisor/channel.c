@@ -45,7 +45,8 @@ static void clear_path(const char *path, const struct sockaddr_un *address)
     if (!S_ISSOCK(st.st_mode))
         bh_die(1, "%s exists and is not a socket: remove it or name another path", path);
     probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (probe >= 0 && (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN))
+    if (probe >= 0 &&
+        (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN))
         bh_die(1, "%s is served by another process: end it or name another path", path);
     (void)unlink(path);
 }

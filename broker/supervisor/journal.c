@@ -25,5 +25,6 @@ void bh_journal(struct bh_supervisor *s, const char *format, ...)
         return;
     record.text = (struct bh_str){ text, (uint32_t)strlen(text) };
     memcpy(audit.policy, s->channels[0].policy.slice->digest, sizeof(audit.policy));
-    (void)bh_audit_send(&audit, &record, NULL); /* a full queue: counted as lost, and reported with the next one */
+    /* A full queue: counted as lost, and reported with the next one. */
+    (void)bh_audit_send(&audit, &record, NULL);
 }

@@ -22,9 +22,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-
-#define FRAME_QUEUE_BYTES (512 * 1024)   /* between worker and front: several frames of BH_FRAME_PAYLOAD_MAX */
-#define SCRATCH_FD 64                    /* above every fixed number: where descriptors wait for their place */
+#define FRAME_QUEUE_BYTES (512 * 1024) /* between worker and front: several frames */
+#define SCRATCH_FD 64                  /* above every fixed number: where descriptors wait for their place */
 
 /* What the child needs at the fixed numbers; -1 = /dev/null. */
 struct seats {
@@ -97,7 +96,8 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
     seats->fds[BH_FD_STATUS] = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     take_seats(seats);
     reset_signals();
-    r = bh_confine_before_exec(profile, &sight->identity, &sight->view, sight->off, parent, program, boot, &step);
+    r = bh_confine_before_exec(profile, &sight->identity, &sight->view, sight->off, parent, program, boot,
+                               &step);
     if (r < 0)
         bh_die(BH_EXIT_CONFINE, "cannot be confined: %s: %s", step, strerror(-r));
     r = bh_write_all(BH_FD_BOOT, boot, sizeof(*boot));
@@ -126,7 +126,8 @@ static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct b
 }
 
 /* The descriptors that depend on the role: what stands at POLICY and PEER. */
-static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct seats *seats, int ret_pair[2])
+static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct seats *seats,
+                     int ret_pair[2])
 {
     int r;
 
@@ -150,7 +151,8 @@ static void forget(int *fd)
         (void)close(bh_take_fd(fd));
 }
 
-static void note_started(struct bh_supervisor *s, struct bh_process *process, pid_t pid, int control, int peer)
+static void note_started(struct bh_supervisor *s, struct bh_process *process, pid_t pid, int control,
+                         int peer)
 {
     forget(&process->control);
     forget(&process->peer);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "broker/audit/store.h"
+#include "broker/places.h"
 #include "broker/programdir.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/confine/caps.h"
@@ -30,7 +31,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#define STOP_GRACE_MS 1000 /* for the processes to go, and again for the audit process to write what is queued */
+#define STOP_GRACE_MS                                                                                        \
+    1000 /* for the processes to go, and again for the audit process to write what is queued */
 
 static struct bh_supervisor supervisor;
 
@@ -43,6 +45,7 @@ static int block_signals(void)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
@@ -53,7 +56,8 @@ static int block_signals(void)
     return fd;
 }
 
-/* The other programs lie beside this one. They are opened once: what runs later is what was there at the start. */
+/* The other programs lie beside this one. They are opened once: what runs later is what was there at the
+ * start. */
 static void open_programs(struct bh_supervisor *s)
 {
     int r = bh_program_dir(s->program_dir, sizeof(s->program_dir));
@@ -84,7 +88,8 @@ static void prepare_home(struct bh_supervisor *s)
     if (mkdir(s->home, 0700) < 0 && errno != EEXIST)
         bh_die(1, "cannot make %s: %s", s->home, strerror(errno));
     if (lstat(s->home, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-        bh_die(1, "%s must be a folder that belongs to the starting user and that no other may write to", s->home);
+        bh_die(1, "%s must be a folder that belongs to the starting user and that no other may write to",
+               s->home);
     if (!getcwd(s->cwd, sizeof(s->cwd)))
         (void)snprintf(s->cwd, sizeof(s->cwd), "/");
     if (gmtime_r(&now, &tm))
@@ -92,8 +97,9 @@ static void prepare_home(struct bh_supervisor *s)
 }
 
 /*
- * Root, but no more of it than starting the others takes: users, groups, bounding sets, mounts and namespaces, signals,
- * socket buffers, files of other users in the folders it was told, and what it passes on.
+ * Root, but no more of it than starting the others takes: users, groups, bounding sets, mounts and
+ * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
+ * on.
  */
 static void keep_capabilities(void)
 {
@@ -147,20 +153,22 @@ static void name_sources(const struct bh_supervisor *s, struct bh_audit_names *r
 {
     (void)snprintf(ret->of[0], sizeof(ret->of[0]), "supervisor");
     for (unsigned i = 1; i < s->n_processes; i++)
-        (void)snprintf(ret->of[s->processes[i].source], sizeof(ret->of[0]), "%.*s", (int)sizeof(ret->of[0]) - 1,
-                       s->processes[i].label);
+        (void)snprintf(ret->of[s->processes[i].source], sizeof(ret->of[0]), "%.*s",
+                       (int)sizeof(ret->of[0]) - 1, s->processes[i].label);
 }
 
 /* The log must be there before anything can be decided: without one, nothing starts. */
 static void open_log(struct bh_supervisor *s)
 {
     static struct bh_audit_names names;
-    char dir[600], why[512];
+    const char *dir = s->options.audit_dir;
+    char below_home[600], why[512];
 
     name_sources(s, &names);
-    (void)snprintf(dir, sizeof(dir), "%s/audit", s->home);
-    if (bh_log_store_new(&s->store, s->options.audit_dir ? s->options.audit_dir : dir, s->processes[0].state_fd, &names,
-                         why, sizeof(why)) < 0)
+    (void)snprintf(below_home, sizeof(below_home), "%s/audit", s->home);
+    if (!dir)
+        dir = s->options.own_state_dir || !s->privileged ? below_home : BH_AUDIT_DIR_DEFAULT;
+    if (bh_log_store_new(&s->store, dir, s->processes[0].state_fd, &names, why, sizeof(why)) < 0)
         bh_die(1, "%s", why);
 }
 
@@ -202,6 +210,7 @@ static void serve_signals(struct bh_supervisor *s, int fd)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
+        case SIGHUP: /* ends, as qemu-ga does; but nothing that is queued is lost */
             stop(s);
             break;
         case SIGUSR1:
@@ -229,7 +238,8 @@ static void round_of(struct bh_supervisor *s, int signals)
     int timeout = bh_start_wanted(s);
 
     for (unsigned i = 0; i < s->n_channels; i++)
-        listeners[i] = (struct pollfd){ .fd = wants_client(s, i) ? s->channels[i].listener : -1, .events = POLLIN };
+        listeners[i] =
+            (struct pollfd){ .fd = wants_client(s, i) ? s->channels[i].listener : -1, .events = POLLIN };
     for (unsigned i = 0; i < s->n_processes; i++)
         controls[i] = (struct pollfd){ .fd = s->processes[i].control, .events = POLLIN };
     if (poll(fds, 1 + s->n_channels + s->n_processes, timeout) < 0)
@@ -249,10 +259,11 @@ static void say_start(struct bh_supervisor *s)
     bh_journal(s, "started: version %s, protocol %s, policy %s (%s)%s%s", BH_VERSION, BH_PROTOCOL_LEVEL,
                s->policy_source, s->policy_state, s->policy_message[0] ? ": " : "", s->policy_message);
     if (!s->privileged)
-        bh_log(BH_LOG_WARNING, "started by an ordinary user: fences that need root are missing; see bulkheadctl status");
+        bh_log(BH_LOG_WARNING,
+               "started by an ordinary user: fences that need root are missing; see bulkheadctl status");
     for (unsigned i = 0; i < s->n_channels; i++)
-        bh_log(BH_LOG_NOTICE, "channel %s listens on %s under %s", s->channels[i].row->name, s->channels[i].path,
-               s->policy_source);
+        bh_log(BH_LOG_NOTICE, "channel %s listens on %s under %s", s->channels[i].row->name,
+               s->channels[i].path, s->policy_source);
 }
 
 int main(int argc, char **argv)

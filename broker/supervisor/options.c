@@ -39,7 +39,8 @@ static const char help[] =
     "  -t, --statedir DIR     an existing folder; ours is DIR/bulkhead (default " BH_STATE_DIR_DEFAULT ")\n"
     "      --policy NAME|FILE a shipped profile (standard, open, inventory) or a policy file\n"
     "                         (default /etc/bulkhead/policy, and where there is none: standard)\n"
-    "      --audit-dir DIR    where the audit log goes (default DIR/bulkhead/audit)\n"
+    "      --audit-dir DIR    where the audit log goes (default " BH_AUDIT_DIR_DEFAULT ";\n"
+    "                         with -t, or as an ordinary user: DIR/bulkhead/audit)\n"
     "  -v, --verbose          log what the supervisor does\n"
     "  -V, --version          print the version and end\n"
     "  -h, --help             print this and end\n"
@@ -76,6 +77,7 @@ static void take(struct bh_options *options, int option)
         break;
     case 't':
         options->state_dir = optarg;
+        options->own_state_dir = true;
         break;
     case OPT_POLICY:
         options->policy = optarg;

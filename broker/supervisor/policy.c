@@ -115,7 +115,8 @@ static int adopt_last_good(struct bh_supervisor *s)
 static void adopt_shipped(struct bh_supervisor *s, const struct bh_profile_text *profile)
 {
     if (adopt(s, profile->bundle, profile->bundle_len) < 0)
-        bh_die(1, "the built-in policy %s does not belong to this build; install Bulkhead again", profile->name);
+        bh_die(1, "the built-in policy %s does not belong to this build; install Bulkhead again",
+               profile->name);
 }
 
 static void log_lines(const char *text)
@@ -150,7 +151,8 @@ static int adopt_file(struct bh_supervisor *s, const char *path)
     return adopt_fd(s, bundle);
 }
 
-/* `source` is a profile's name or a file, which is named so that a reader of the status finds it from anywhere. */
+/* `source` is a profile's name or a file, which is named so that a reader of the status finds it from
+ * anywhere. */
 static void set_state(struct bh_supervisor *s, const char *state, const char *source)
 {
     _cleanup_free_ char *path = strchr(source, '/') ? realpath(source, NULL) : NULL;
@@ -169,7 +171,8 @@ static void fall_back(struct bh_supervisor *s)
     }
     adopt_shipped(s, bh_profile_find(bh_profiles, bh_n_profiles, "fallback"));
     set_state(s, "none", "fallback");
-    bh_log(BH_LOG_ERROR, "there is no good policy: only sync, ping, info, freeze status and thaw are answered");
+    bh_log(BH_LOG_ERROR,
+           "there is no good policy: only sync, ping, info, freeze status and thaw are answered");
 }
 
 void bh_supervisor_load_policy(struct bh_supervisor *s)

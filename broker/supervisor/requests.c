@@ -163,7 +163,8 @@ void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process)
 
         if (r == -EAGAIN)
             return;
-        if (r == 0) { /* it is ending, and its exit status stands; one that only looks so is of no use either */
+        /* It is ending, and its exit status stands; one that only looks so is of no use either. */
+        if (r == 0) {
             end(process);
             (void)close(bh_take_fd(&process->control));
             return;
@@ -193,7 +194,8 @@ static void say_death(struct bh_supervisor *s, const struct bh_process *process,
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
 {
     bool asked = process->asked;
-    bool clean = process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
+    bool clean =
+        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
 
     process->pid = 0;
     process->dying = false;
@@ -231,8 +233,8 @@ void bh_reap(struct bh_supervisor *s)
 }
 
 /*
- * A process can hang in the kernel (a file system of a user who does not answer): it runs no instruction of its
- * own any more, so its row is free for a successor. Returns milliseconds until that is so, or 0.
+ * A process can hang in the kernel (a file system of a user who does not answer): it runs no instruction of
+ * its own any more, so its row is free for a successor. Returns milliseconds until that is so, or 0.
  */
 static uint64_t give_up(struct bh_supervisor *s, struct bh_process *process, uint64_t now)
 {

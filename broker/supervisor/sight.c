@@ -18,7 +18,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-/* The user that the package made for this program, or our numeric block. /etc/passwd only: no name service here. */
+/* The user that the package made for this program, or our numeric block. /etc/passwd only: no name service
+ * here. */
 static void program_user(const struct bh_profile *profile, struct bh_identity *ret)
 {
     _cleanup_fclose_ FILE *file = fopen("/etc/passwd", "re");
@@ -77,14 +78,15 @@ static void rule_view(const struct bh_supervisor *s, const struct bh_policy *pol
 static void say_left_out(const char *path, int error)
 {
     bh_log(BH_LOG_WARNING, "%s is not visible to this process: %s", path,
-           error == -ELOOP ? "it leads through a symbolic link; name the real path in the policy" : strerror(-error));
+           error == -ELOOP ? "it leads through a symbolic link; name the real path in the policy"
+                           : strerror(-error));
 }
 
 int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret)
 {
     const struct bh_profile *profile = bh_roster[process->role].profile;
-    const struct bh_policy *policy = process->channel >= 0 ? &s->channels[process->channel].policy
-                                                           : &s->channels[0].policy;
+    const struct bh_policy *policy =
+        process->channel >= 0 ? &s->channels[process->channel].policy : &s->channels[0].policy;
 
     *ret = (struct bh_sight){ .identity = { .caps = profile->caps },
                               .view = { .kind = profile->view,

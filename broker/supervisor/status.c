@@ -14,7 +14,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-/* What the process table and the policy hold are names and sentences; still, nothing is trusted to be clean. */
+/* What the process table and the policy hold are names and sentences; nothing is trusted to be clean. */
 static void string(FILE *out, const char *text)
 {
     fputc('"', out);
@@ -148,7 +148,8 @@ static void digest(FILE *out, const struct bh_supervisor *s)
 
 static void document(FILE *out, const struct bh_supervisor *s)
 {
-    fprintf(out, "{\n  \"generation\": %llu, \"pid\": %d, ", (unsigned long long)s->generation, (int)getpid());
+    fprintf(out, "{\n  \"generation\": %llu, \"pid\": %d, ", (unsigned long long)s->generation,
+            (int)getpid());
     member(out, "version", BH_VERSION);
     member(out, "level", BH_PROTOCOL_LEVEL);
     member(out, "started", s->started);

@@ -32,16 +32,16 @@ struct bh_process {
     char label[BH_PROCESS_LABEL_MAX];
     pid_t pid;   /* 0: not running */
     int control; /* our end; -1: not running */
-    int peer;    /* worker: the front's end, opener: the fs worker's end of its socket, while it runs; else -1 */
+    int peer; /* worker: the front's end, opener: the fs worker's end of its socket, while it runs; else -1 */
     int state_fd;
-    struct bh_state *state; /* mapped; not of the audit process, whose page is broker/audit/state.h */
+    struct bh_state *state;      /* mapped; not of the audit process, whose page is broker/audit/state.h */
     int records_in, records_out; /* its queue to the audit process; both ends are kept for good */
     struct bh_budget budget;
     uint32_t restarts;
-    bool wanted; /* keeps_running, and waiting for its budget */
-    bool dying;  /* killed, not yet reaped: its socket is not handed out any more */
+    bool wanted;         /* keeps_running, and waiting for its budget */
+    bool dying;          /* killed, not yet reaped: its socket is not handed out any more */
     uint64_t give_up_ms; /* dying: when it is no longer waited for */
-    bool asked;  /* its client asked for it while it was dying, and is answered when it is gone */
+    bool asked;          /* its client asked for it while it was dying, and is answered when it is gone */
 };
 
 struct bh_channel_row {
@@ -72,8 +72,8 @@ struct bh_supervisor {
     bool stopping;
     struct bh_log_store *store;
     const struct bh_audit_state *audit_state; /* the audit process's page */
-    uint64_t generation; /* of status.json */
-    char started[32];    /* RFC 3339 */
+    uint64_t generation;                      /* of status.json */
+    char started[32];                         /* RFC 3339 */
 };
 
 /* --- policy.c: what governs ------------------------------------------------ */

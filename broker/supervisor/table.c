@@ -13,7 +13,8 @@
 #include "broker/supervisor/supervisor.h"
 #include "protocol/base/fd.h"
 
-#define RECORD_QUEUE_BYTES (1024 * 1024) /* per source: some hundred records while the log cannot be written */
+#define RECORD_QUEUE_BYTES                                                                                   \
+    (1024 * 1024) /* per source: some hundred records while the log cannot be written */
 
 static uint32_t source_number(enum bh_role role, int channel, uint32_t user)
 {
@@ -63,8 +64,14 @@ static int add(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t
     struct bh_process *process = &s->processes[s->n_processes];
     const char *name = bh_roster[role].name;
 
-    *process = (struct bh_process){ .role = role, .channel = channel, .user = user, .control = -1, .peer = -1,
-                                    .state_fd = -1, .records_in = -1, .records_out = -1,
+    *process = (struct bh_process){ .role = role,
+                                    .channel = channel,
+                                    .user = user,
+                                    .control = -1,
+                                    .peer = -1,
+                                    .state_fd = -1,
+                                    .records_in = -1,
+                                    .records_out = -1,
                                     .wanted = bh_roster[role].keeps_running };
     if (channel < 0) {
         (void)snprintf(process->label, sizeof(process->label), "%s", name);

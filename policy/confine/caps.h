@@ -30,8 +30,8 @@ int bh_caps_lock(void);
 int bh_caps_finish(uint64_t caps);
 
 /*
- * For the supervisor itself: it and whatever it starts can have no more than `caps` from now on. uid 0 keeps its
- * meaning. 0 or -errno.
+ * For the supervisor itself: it and whatever it starts can have no more than `caps` from now on. uid 0 keeps
+ * its meaning. 0 or -errno.
  */
 int bh_caps_keep(uint64_t caps);
 

@@ -27,7 +27,8 @@ int bh_check_attributes(const struct bh_profile *profile, uint32_t fences, char 
     } rows[] = {
         { BH_FENCE_SECUREBITS, "securebits", prctl(PR_GET_SECUREBITS), BH_SECUREBITS },
         { BH_FENCE_DUMPABLE, "dumpable", prctl(PR_GET_DUMPABLE), 0 },
-        { BH_FENCE_MDWE, "memory-deny-write-execute", prctl(PR_GET_MDWE, 0, 0, 0, 0), BH_MDWE_REFUSE_EXEC_GAIN },
+        { BH_FENCE_MDWE, "memory-deny-write-execute", prctl(PR_GET_MDWE, 0, 0, 0, 0),
+          BH_MDWE_REFUSE_EXEC_GAIN },
     };
     const char *limit = fences & BH_FENCE_RLIMITS ? bh_rlimits_differ(profile) : NULL;
 

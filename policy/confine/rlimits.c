@@ -28,7 +28,8 @@ static const struct limit limits[] = {
     [LIMIT_FILESIZE] = { "RLIMIT_FSIZE", RLIMIT_FSIZE },
 };
 
-/* A log that is a file grows with what is said; it is the only file that such a process could make grow at all. */
+/* A log that is a file grows with what is said; it is the only file that such a process could make grow at
+ * all. */
 static bool log_is_file(void)
 {
     struct stat st;

@@ -52,7 +52,8 @@ static void parse_files(struct bh_model *model)
     }
 }
 
-const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n, const char *name)
+const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n,
+                                              const char *name)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(profiles[i].name, name) == 0)
@@ -63,7 +64,8 @@ const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *prof
 /* Reads a profile once, for all its uses; `use` is the first of them. */
 static void load_profile(struct bh_model *model, struct bh_use_line *use)
 {
-    const struct bh_profile_text *profile = bh_profile_find(model->input->profiles, model->input->n_profiles, use->name.ptr);
+    const struct bh_profile_text *profile =
+        bh_profile_find(model->input->profiles, model->input->n_profiles, use->name.ptr);
     struct bh_str file = bh_arena_printf(model->arena, "profile:%s", use->name.ptr);
     struct bh_rule_line **first = model->rules_end;
 

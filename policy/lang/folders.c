@@ -13,7 +13,8 @@ static struct bh_pos place_of(const struct bh_plan *plan, const struct bh_policy
     uint32_t i = 0;
 
     while (i + 1 < plan->n_rules &&
-           (!plan->rules[i].verbs || plan->rules[i].line->effect != BH_EFFECT_ALLOW || policy->rules[i].user != user))
+           (!plan->rules[i].verbs || plan->rules[i].line->effect != BH_EFFECT_ALLOW ||
+            policy->rules[i].user != user))
         i++;
     return plan->rules[i].line->pos;
 }
@@ -35,10 +36,11 @@ void bh_slice_check_folders(struct bh_model *model, const struct bh_plan *plan, 
         for (uint32_t k = 0; k < n; k++)
             bytes += strlen(paths[k].path) + 1;
         if (n > BH_PATHS_MAX || bytes > BH_PATHS_STORAGE)
-            bh_error_at(model->diags, place_of(plan, &policy, user),
-                        "the rules of channel '%s' open files %s%s in more than %u folders, or in folders with "
-                        "very long names: name fewer, larger ones",
-                        plan->channel->name.ptr, user == BH_NO_USER ? "without a user" : "as ",
-                        user == BH_NO_USER ? "" : bh_policy_string(&policy, policy.users[user].name), BH_PATHS_MAX);
+            bh_error_at(
+                model->diags, place_of(plan, &policy, user),
+                "the rules of channel '%s' open files %s%s in more than %u folders, or in folders with "
+                "very long names: name fewer, larger ones",
+                plan->channel->name.ptr, user == BH_NO_USER ? "without a user" : "as ",
+                user == BH_NO_USER ? "" : bh_policy_string(&policy, policy.users[user].name), BH_PATHS_MAX);
     }
 }

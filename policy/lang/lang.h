@@ -59,7 +59,8 @@ struct bh_profile_text {
 };
 
 /* The profile of this name, or NULL. */
-const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n, const char *name);
+const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n,
+                                              const char *name);
 
 struct bh_policy_input {
     const struct bh_pack_file *files;

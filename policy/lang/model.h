@@ -133,9 +133,11 @@ struct bh_plan {
 /* The rules of one channel, narrowed; reports limits and conflicts. 0 or -ENOMEM. */
 int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret);
 
-/* Warns if the rule, which was `before`, has lost all that it grants, or all that it lets open; `why`: to whom. */
+/* Warns if the rule, which was `before`, has lost all that it grants, or all that it lets open; `why`: to
+ * whom. */
 void bh_rule_report_loss(struct bh_model *model, const struct bh_channel_line *channel,
-                         const struct bh_slot_rule *before, const struct bh_slot_rule *after, const char *why);
+                         const struct bh_slot_rule *before, const struct bh_slot_rule *after,
+                         const char *why);
 
 /* Warns of the allow rules of which the denies of their channel leave nothing. */
 void bh_plan_report_struck(struct bh_model *model, const struct bh_plan *plan);

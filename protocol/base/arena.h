@@ -41,7 +41,8 @@ void bh_arena_init(struct bh_arena *arena, size_t limit);
 void bh_arena_reset(struct bh_arena *arena);
 void bh_arena_deinit(struct bh_arena *arena);
 
-/* `size` zeroed bytes, aligned for any type; NULL when the limit or the memory is exhausted. size 0 gives a valid pointer. */
+/* `size` zeroed bytes, aligned for any type; NULL when the limit or the memory is exhausted. size 0 gives a
+ * valid pointer. */
 void *bh_arena_alloc(struct bh_arena *arena, size_t size);
 
 /* `n` zeroed elements; NULL on overflow too. */

@@ -24,11 +24,14 @@ static ssize_t send_with_fd(int socket, const void *data, size_t len, int fd)
 {
     struct iovec iov = { (void *)(uintptr_t)data, len };
     union control_space space = { 0 };
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = CMSG_SPACE(sizeof(int))
-    };
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = space.bytes,
+                          .msg_controllen = CMSG_SPACE(sizeof(int)) };
 
-    space.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+    space.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+                                   .cmsg_type = SCM_RIGHTS,
+                                   .cmsg_len = CMSG_LEN(sizeof(int)) };
     memcpy(CMSG_DATA(&space.head), &fd, sizeof(int));
     return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -38,14 +41,16 @@ int bh_fd_send(int socket, const void *data, size_t len, int fd)
     ssize_t n;
 
     do
-        n = fd < 0 ? send(socket, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) : send_with_fd(socket, data, len, fd);
+        n = fd < 0 ? send(socket, data, len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                   : send_with_fd(socket, data, len, fd);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     return (size_t)n == len ? 0 : -EIO;
 }
 
-/* Takes every descriptor out of the message. Returns how many there were; keeps one if there was exactly one. */
+/* Takes every descriptor out of the message. Returns how many there were; keeps one if there was exactly one.
+ */
 static size_t take_fds(struct msghdr *msg, int *ret_fd)
 {
     size_t count = 0;

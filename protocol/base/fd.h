@@ -19,11 +19,12 @@
 enum bh_fd {
     BH_FD_CONTROL = 3, /* socket to the supervisor (protocol/wire/control.h) */
     BH_FD_BOOT = 4,    /* sealed memory: struct bh_boot (protocol/wire/boot.h) */
-    BH_FD_POLICY = 5,  /* sealed memory: the channel's slice of the policy; audit: names; policyc: the packed text */
-    BH_FD_STATE = 6,   /* shared memory that the supervisor keeps: struct bh_state; audit: its own */
-    BH_FD_AUDIT = 7,   /* socket to the audit process, send only */
-    BH_FD_PEER = 8,    /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
-    BH_FD_STATUS = 9,  /* /proc/self/status, for the self-check; closed by confine_self */
+    BH_FD_POLICY =
+        5, /* sealed memory: the channel's slice of the policy; audit: names; policyc: the packed text */
+    BH_FD_STATE = 6,  /* shared memory that the supervisor keeps: struct bh_state; audit: its own */
+    BH_FD_AUDIT = 7,  /* socket to the audit process, send only */
+    BH_FD_PEER = 8,   /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
+    BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self */
     BH_FD_LAST = 9,
 };
 
@@ -52,5 +53,6 @@ bool bh_memfd_is_sealed(int fd);
 /* Writes all of it, through EINTR and short writes. 0 or -errno. */
 int bh_write_all(int fd, const void *data, size_t len);
 
-/* Reads up to `cap` bytes from the start of a regular file or memfd; the count, or -errno (-EFBIG if there is more). */
+/* Reads up to `cap` bytes from the start of a regular file or memfd; the count, or -errno (-EFBIG if there is
+ * more). */
 ssize_t bh_read_file(int fd, void *data, size_t cap);

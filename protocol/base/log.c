@@ -14,8 +14,8 @@ void bh_log_init(const char *program, enum bh_log_level highest)
     log_highest = highest;
 }
 
-static void __attribute__((format(printf, 2, 0))) log_line(enum bh_log_level level, const char *format,
-                                                           va_list args)
+static void __attribute__((format(printf, 2, 0)))
+log_line(enum bh_log_level level, const char *format, va_list args)
 {
     static const char *const names[] = { "error", "warning", "notice", "debug" };
     char line[BH_LOG_LINE_MAX];

@@ -1,4 +1,5 @@
-/* Making anonymous files: the supervisor and bulkheadctl do, for others. Apart from fd.c, so that no confined process links it. */
+/* Making anonymous files: the supervisor and bulkheadctl do, for others. Apart from fd.c, so that no confined
+ * process links it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,6 +1,7 @@
 /*
  * What the supervisor hands to a child at exec, besides descriptors: one sealed
- * struct (BH_FD_BOOT) and one shared page (BH_FD_STATE: struct bh_state, but for the audit process) that outlives the child.
+ * struct (BH_FD_BOOT) and one shared page (BH_FD_STATE: struct bh_state, but for the audit process) that
+ * outlives the child.
  *
  * The state page is written by one process at a time and read by its successor and
  * by the supervisor (for the status file). It holds numbers only: a taken-over
@@ -18,14 +19,15 @@
 
 #define BH_BOOT_MAGIC 0x424f4f54u
 #define BH_CHANNEL_NAME_MAX 32 /* bytes with the NUL: [a-z][a-z0-9-]* */
-#define BH_SOURCES_MAX 256u    /* processes that write audit records: see protocol/wire/record.h for their numbers */
+#define BH_SOURCES_MAX                                                                                       \
+    256u /* processes that write audit records: see protocol/wire/record.h for their numbers */
 
 /* Fences, as bits: what a profile asks for and what a process got. */
 enum bh_fence {
-    BH_FENCE_UID = 1 << 0,       /* own uid and gid, no supplementary groups but the listed */
-    BH_FENCE_CAPS = 1 << 1,      /* all five capability sets exactly as the profile says */
+    BH_FENCE_UID = 1 << 0,  /* own uid and gid, no supplementary groups but the listed */
+    BH_FENCE_CAPS = 1 << 1, /* all five capability sets exactly as the profile says */
     BH_FENCE_SECUREBITS = 1 << 2,
-    BH_FENCE_NNP = 1 << 3,       /* no_new_privs */
+    BH_FENCE_NNP = 1 << 3, /* no_new_privs */
     BH_FENCE_SECCOMP = 1 << 4,
     BH_FENCE_LANDLOCK = 1 << 5,
     BH_FENCE_VIEW = 1 << 6,      /* private, built mount tree */
@@ -38,27 +40,27 @@ enum bh_fence {
 
 struct bh_boot {
     uint32_t magic;
-    uint32_t source;  /* number of this process as an audit source */
-    uint32_t epoch;   /* of a front: upper half of its frame ids; else 0 */
-    uint32_t user;    /* opener: index of its user in the policy slice; else 0 */
-    uint32_t fences;  /* set before exec (enum bh_fence); confine_self adds the rest */
+    uint32_t source;   /* number of this process as an audit source */
+    uint32_t epoch;    /* of a front: upper half of its frame ids; else 0 */
+    uint32_t user;     /* opener: index of its user in the policy slice; else 0 */
+    uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
-    uint64_t caps;    /* what the five sets must show */
+    uint64_t caps; /* what the five sets must show */
     char channel[BH_CHANNEL_NAME_MAX];
 };
 
 struct bh_state {
-    uint64_t sequence;    /* records this source has numbered */
-    uint64_t next_number; /* fs: next file handle; 0 = not yet taken from the boot clock */
+    uint64_t sequence;                    /* records this source has numbered */
+    uint64_t next_number;                 /* fs: next file handle; 0 = not yet taken from the boot clock */
     uint64_t requests, denials, failures; /* since the agent started */
-    uint64_t lost;        /* records that could not be queued and are not reported yet */
+    uint64_t lost;                        /* records that could not be queued and are not reported yet */
     uint64_t open_handles;
-    uint32_t owed;        /* front: 1 while a request is taken and its reply is not complete */
-    uint32_t line_open;   /* front: 1 while a reply line is half sent */
-    uint32_t behind;      /* front: bytes of later requests that it holds */
-    uint32_t fences;      /* what confine_self achieved, boot.fences included */
-    uint64_t counted_since_ms; /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
+    uint32_t owed;                  /* front: 1 while a request is taken and its reply is not complete */
+    uint32_t line_open;             /* front: 1 while a reply line is half sent */
+    uint32_t behind;                /* front: bytes of later requests that it holds */
+    uint32_t fences;                /* what confine_self achieved, boot.fences included */
+    uint64_t counted_since_ms;      /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
     uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
 };
 

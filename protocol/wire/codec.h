@@ -22,12 +22,13 @@
 #include "protocol/base/arena.h"
 #include "protocol/wire/table.h"
 
-/* Decodes into `out` (type->size bytes, zeroed here). 0, -EPROTO (malformed), -E2BIG (a bound of the table), -ENOMEM. */
+/* Decodes into `out` (type->size bytes, zeroed here). 0, -EPROTO (malformed), -E2BIG (a bound of the table),
+ * -ENOMEM. */
 int bh_decode(const struct bh_type *type, const void *data, size_t len, struct bh_arena *arena, void *out);
 
 /*
- * Encodes `in` into memory of the arena. 0, -E2BIG (a bound, or more than `cap` bytes), -EINVAL (a value that the
- * table forbids: our own bug, refused before it reaches a peer), -ENOMEM.
+ * Encodes `in` into memory of the arena. 0, -E2BIG (a bound, or more than `cap` bytes), -EINVAL (a value that
+ * the table forbids: our own bug, refused before it reaches a peer), -ENOMEM.
  */
 int bh_encode(const struct bh_type *type, const void *in, size_t cap, struct bh_arena *arena,
               struct bh_bytes *ret);

@@ -16,12 +16,12 @@
 
 enum bh_control_op {
     BH_CONTROL_START = 1, /* arg: peer number wanted */
-    BH_CONTROL_KILL,      /* arg: peer number whose deadline passed: it is killed; ask START for its successor */
-    BH_CONTROL_SEGMENT,   /* arg: 0; audit wants the next log segment, or gets it */
-    BH_CONTROL_PEER,      /* arg: peer number; fd: a socket to it */
-    BH_CONTROL_REFUSED,   /* arg: peer number; not granted by the policy, or over its restart budget */
-    BH_CONTROL_CLIENT,    /* arg: 0; fd: the connection to serve (front) */
-    BH_CONTROL_SOURCE,    /* arg: source number; fd: receiving end of its record queue (audit) */
+    BH_CONTROL_KILL, /* arg: peer number whose deadline passed: it is killed; ask START for its successor */
+    BH_CONTROL_SEGMENT, /* arg: 0; audit wants the next log segment, or gets it */
+    BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
+    BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
+    BH_CONTROL_CLIENT,  /* arg: 0; fd: the connection to serve (front) */
+    BH_CONTROL_SOURCE,  /* arg: source number; fd: receiving end of its record queue (audit) */
     BH_CONTROL_OP_END,
 };
 
@@ -32,8 +32,8 @@ struct bh_control {
 };
 
 /* Peer numbers: a worker of the channel is its enum bh_worker_id; openers of the fs worker follow. */
-#define BH_PEER_OPENER 32u     /* BH_PEER_OPENER + index of the rule's user in the policy slice */
-#define BH_PEER_OPENER_MAX 8u  /* users that one channel's write rules may name */
+#define BH_PEER_OPENER 32u    /* BH_PEER_OPENER + index of the rule's user in the policy slice */
+#define BH_PEER_OPENER_MAX 8u /* users that one channel's write rules may name */
 #define BH_PEER_END (BH_PEER_OPENER + BH_PEER_OPENER_MAX)
 
 /* `fd` may be -1. 0 or -errno. */

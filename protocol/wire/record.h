@@ -34,7 +34,7 @@ enum bh_record_kind {
     BH_RECORD_SUMMARY, /* counts of commands that are not recorded singly */
     BH_RECORD_CLOSED,  /* a file handle ended: bytes read and written through it, `of` its open */
     BH_RECORD_EVENT,   /* of the agent itself: started, worker died, policy refused; `text` says it */
-    BH_RECORD_CLAIM,   /* what only a front can know (malformed input, dropped replies); its word, not evidence */
+    BH_RECORD_CLAIM,   /* what only a front can know (malformed input, dropped replies): no evidence */
     BH_RECORD_LOST,    /* `count` records of this source could not be queued */
     BH_RECORD_KIND_END,
 };
@@ -47,19 +47,19 @@ struct bh_record_count {
 
 /* Strings may be empty. Everything is copied by the send. */
 struct bh_record {
-    uint64_t number;    /* set by bh_audit_send */
-    uint64_t of;        /* number of an earlier record, or 0 */
+    uint64_t number;                   /* set by bh_audit_send */
+    uint64_t of;                       /* number of an earlier record, or 0 */
     uint64_t realtime_ns, boottime_ns; /* set by bh_audit_send */
-    uint64_t request;   /* frame id, or 0 */
-    uint64_t handle;    /* file handle, or 0 */
+    uint64_t request;                  /* frame id, or 0 */
+    uint64_t handle;                   /* file handle, or 0 */
     uint64_t bytes_read, bytes_written;
-    uint64_t count;     /* LOST; CLAIM */
-    uint16_t kind;      /* enum bh_record_kind */
-    uint16_t command;   /* enum bh_command_id or BH_NO_COMMAND */
-    uint16_t code;      /* BH_E_*, or 0: allowed, succeeded */
+    uint64_t count;   /* LOST; CLAIM */
+    uint16_t kind;    /* enum bh_record_kind */
+    uint16_t command; /* enum bh_command_id or BH_NO_COMMAND */
+    uint16_t code;    /* BH_E_*, or 0: allowed, succeeded */
     uint16_t n_counts;
-    int32_t error;      /* errno, or 0 */
-    uint8_t policy[8];  /* first bytes of the policy's digest */
+    int32_t error;        /* errno, or 0 */
+    uint8_t policy[8];    /* first bytes of the policy's digest */
     struct bh_str rule;   /* name of the rule that decided, or empty */
     struct bh_str object; /* resolved path, or what was asked for */
     struct bh_str user;   /* as whom */
@@ -69,15 +69,15 @@ struct bh_record {
 
 /* The writer's side. */
 struct bh_audit {
-    int fd;                 /* BH_FD_AUDIT */
+    int fd; /* BH_FD_AUDIT */
     uint32_t source;
     struct bh_state *state; /* sequence, lost, counts */
     uint8_t policy[8];
 };
 
 /*
- * Numbers, stamps and queues a record; reports lost ones first. 0 with *ret_number (may be NULL) set; -EAGAIN: the
- * queue is full, the record counts as lost (state->lost); other -errno: likewise.
+ * Numbers, stamps and queues a record; reports lost ones first. 0 with *ret_number (may be NULL) set;
+ * -EAGAIN: the queue is full, the record counts as lost (state->lost); other -errno: likewise.
  */
 int bh_audit_send(struct bh_audit *audit, const struct bh_record *record, uint64_t *ret_number);
 
@@ -91,4 +91,5 @@ int bh_audit_summary_due(const struct bh_audit *audit);
 int bh_audit_summary(struct bh_audit *audit);
 
 /* Verifies and decodes one packet; strings point into `data`. 0 or -EPROTO. */
-int bh_record_parse(const void *data, size_t len, struct bh_record *ret, struct bh_record_count counts[BH_RECORD_COUNTS_MAX]);
+int bh_record_parse(const void *data, size_t len, struct bh_record *ret,
+                    struct bh_record_count counts[BH_RECORD_COUNTS_MAX]);

@@ -27,8 +27,8 @@ enum bh_kind {
 enum bh_field_flag {
     BH_FIELD_OPTIONAL = 1 << 0, /* has a `bool has_<member>` */
     BH_FIELD_LIST = 1 << 1,     /* `T *<member>; uint32_t n_<member>`, at most `items` */
-    BH_FIELD_BULK = 1 << 2,     /* argument: arrives before the call as STAGE frames; return: streamed as DATA frames.
-                                   Never in the codec's bytes */
+    BH_FIELD_BULK = 1 << 2,     /* argument: arrives before the call as STAGE frames; return: streamed as DATA
+                                   frames.     Never in the codec's bytes */
     BH_FIELD_SECRET = 1 << 3,   /* never logged, never in json-c, wiped after use */
 };
 
@@ -39,23 +39,23 @@ struct bh_alias {
 };
 
 struct bh_enumeration {
-    const char *name;           /* "GuestFileMode" */
-    const char *const *values;  /* canonical names, by index */
+    const char *name;          /* "GuestFileMode" */
+    const char *const *values; /* canonical names, by index */
     const struct bh_alias *aliases;
     uint8_t n_values, n_aliases;
 };
 
 struct bh_field {
-    const char *name;   /* JSON member: "buf-b64" */
-    uint8_t kind;       /* enum bh_kind */
-    uint8_t flags;      /* enum bh_field_flag */
-    uint32_t offset;    /* of the member (of the pointer, for a list) */
-    uint32_t has;       /* offset of has_<member>, if optional */
-    uint32_t count;     /* offset of n_<member>, if a list */
-    uint32_t limit;     /* strings, bytes: the most bytes of one */
-    uint32_t items;     /* lists: the most elements */
-    int64_t min;        /* INT */
-    uint64_t max;       /* INT (as int64_t), UINT */
+    const char *name; /* JSON member: "buf-b64" */
+    uint8_t kind;     /* enum bh_kind */
+    uint8_t flags;    /* enum bh_field_flag */
+    uint32_t offset;  /* of the member (of the pointer, for a list) */
+    uint32_t has;     /* offset of has_<member>, if optional */
+    uint32_t count;   /* offset of n_<member>, if a list */
+    uint32_t limit;   /* strings, bytes: the most bytes of one */
+    uint32_t items;   /* lists: the most elements */
+    int64_t min;      /* INT */
+    uint64_t max;     /* INT (as int64_t), UINT */
     union {
         const struct bh_enumeration *enumeration;
         const struct bh_type *type;
@@ -86,18 +86,18 @@ enum bh_audit_mode {
 /* One command. The index in bh_commands[] is its number on the wire and in a policy (enum bh_command_id). */
 struct bh_command {
     const char *name;
-    const char *doc;            /* one line */
-    const char *since;          /* upstream version that introduced it */
-    uint8_t worker;             /* enum bh_worker_id */
-    uint8_t flags;              /* enum bh_command_flag */
-    uint8_t audit;              /* enum bh_audit_mode */
-    bool served;                /* this build has its worker: it is listed by guest-info */
-    uint32_t deadline_ms;       /* without progress of the worker, the request fails */
-    uint32_t reply_max;         /* bytes of an encoded reply without its bulk */
-    uint32_t classes;           /* bit per enum bh_class_id */
-    const struct bh_type *args; /* NULL: takes none */
-    const struct bh_type *ret;  /* NULL: answers {} */
-    bool bare;                  /* ret has one member and is answered without its braces */
+    const char *doc;                 /* one line */
+    const char *since;               /* upstream version that introduced it */
+    uint8_t worker;                  /* enum bh_worker_id */
+    uint8_t flags;                   /* enum bh_command_flag */
+    uint8_t audit;                   /* enum bh_audit_mode */
+    bool served;                     /* this build has its worker: it is listed by guest-info */
+    uint32_t deadline_ms;            /* without progress of the worker, the request fails */
+    uint32_t reply_max;              /* bytes of an encoded reply without its bulk */
+    uint32_t classes;                /* bit per enum bh_class_id */
+    const struct bh_type *args;      /* NULL: takes none */
+    const struct bh_type *ret;       /* NULL: answers {} */
+    bool bare;                       /* ret has one member and is answered without its braces */
     const struct bh_field *bulk_arg; /* the one bulk argument, or NULL */
     const struct bh_field *bulk_ret; /* the one bulk return member, or NULL */
 };

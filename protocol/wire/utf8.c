@@ -1,4 +1,5 @@
-/* The rules of utf8.h. A text is looked at eight ASCII bytes at a time, since that is what names and keys are. */
+/* The rules of utf8.h. A text is looked at eight ASCII bytes at a time, since that is what names and keys
+ * are. */
 #include "protocol/wire/utf8.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
- * Stands in place of a process that was taken over and does one thing for ever. As bulkhead-front: refuses to be
- * ended by SIGTERM and floods the supervisor with requests. As bulkhead-audit: asks for one log segment after the
- * other. Which of them, its name tells. Executed in an empty view, hence static.
+ * Stands in place of a process that was taken over and does one thing for ever. As bulkhead-front: refuses to
+ * be ended by SIGTERM and floods the supervisor with requests. As bulkhead-audit: asks for one log segment
+ * after the other. Which of them, its name tells. Executed in an empty view, hence static.
  */
 #include <poll.h>
 #include <signal.h>

@@ -49,6 +49,23 @@ static void a_finished_request_forgives(void **state)
     assert_int_equal(bh_budget_wait(&budget, 10000), 0);
 }
 
+static void fruitful_deaths_are_bounded_per_second(void **state)
+{
+    struct bh_budget budget = { 0 };
+
+    (void)state;
+    for (uint64_t i = 1; i <= BH_DEATHS_PER_SECOND; i++) {
+        assert_int_equal(bh_budget_wait(&budget, 7000 + i), 0);
+        bh_budget_started(&budget, i);
+        bh_budget_died(&budget, i + 1, 7000 + i);
+    }
+    assert_int_equal(bh_budget_wait(&budget, 7050), 951); /* the second began at 7001 */
+    assert_int_equal(bh_budget_wait(&budget, 8001), 0);
+    bh_budget_started(&budget, 1);
+    bh_budget_died(&budget, 2, 8001);
+    assert_int_equal(bh_budget_wait(&budget, 8001), 0);
+}
+
 static void many_deaths_do_not_overflow(void **state)
 {
     struct bh_budget budget = { .fruitless = UINT32_MAX - 1 };
@@ -65,6 +82,7 @@ int main(void)
         cmocka_unit_test(first_death_restarts_at_once),
         cmocka_unit_test(fruitless_deaths_wait_longer_up_to_the_limit),
         cmocka_unit_test(a_finished_request_forgives),
+        cmocka_unit_test(fruitful_deaths_are_bounded_per_second),
         cmocka_unit_test(many_deaths_do_not_overflow),
     };
 

@@ -347,10 +347,10 @@ static void test_forbidden_values(void **state)
 }
 
 static const struct bh_field list_field = { .kind = BH_KIND_STR,
-                                    .flags = BH_FIELD_LIST,
-                                    .limit = 9,
-                                    .items = 1000,
-                                    .count = offsetof(struct one, n_list) };
+                                            .flags = BH_FIELD_LIST,
+                                            .limit = 9,
+                                            .items = 1000,
+                                            .count = offsetof(struct one, n_list) };
 static const struct bh_type list_type = { "one", sizeof(struct one), 1, &list_field };
 
 /* Lists whose elements take one byte on the wire and many in memory: the arena's limit holds. */

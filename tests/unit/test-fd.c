@@ -151,12 +151,9 @@ static void test_write_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packet_with_and_without),
-        cmocka_unit_test(test_hostile_packets),
-        cmocka_unit_test(test_memfd_and_seals),
-        cmocka_unit_test(test_sealed_size),
-        cmocka_unit_test(test_read_file_around_the_size),
-        cmocka_unit_test(test_write_all),
+        cmocka_unit_test(test_packet_with_and_without),   cmocka_unit_test(test_hostile_packets),
+        cmocka_unit_test(test_memfd_and_seals),           cmocka_unit_test(test_sealed_size),
+        cmocka_unit_test(test_read_file_around_the_size), cmocka_unit_test(test_write_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -475,8 +475,9 @@ static void a_profile_grants_only_what_was_there_when_it_was_written(void **stat
 static void rules_that_never_match(void **state)
 {
     (void)state;
-    check_warning(TO_READ "rule x: allow @sync, @exec\n",
-                  "warning policy:4:1: the rule 'x' grants nothing on channel 'a': `only` or `commands` leaves");
+    check_warning(
+        TO_READ "rule x: allow @sync, @exec\n",
+        "warning policy:4:1: the rule 'x' grants nothing on channel 'a': `only` or `commands` leaves");
     check_warning("policy 1\ncommands 42\nrule x: allow guest-get-load\n",
                   "warning policy:3:1: the rule 'x' grants nothing on channel 'main'");
     check_warning(TO_READ "rule x: allow @file-write { user www }\n",
@@ -485,11 +486,14 @@ static void rules_that_never_match(void **state)
     check_warning(TO_READ "rule x: deny @exec\nuse looking\n", NULL);
     check_warning(HEAD "rule x: allow @exec\ndeny @exec\n",
                   "the rule 'x' grants nothing on channel 'main': deny rules take all of that");
-    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\ndeny guest-exec-status\n", "deny rules take all");
+    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\ndeny guest-exec-status\n",
+                  "deny rules take all");
     check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\n", NULL);
     check_warning(HEAD "rule x: allow @exec\ndeny @exec except x\n", NULL);
-    check_warning(HEAD "channel a virtio:x\nchannel b virtio:y\nrule x: allow @exec on a\ndeny @exec on b\n", NULL);
-    check_warning(HEAD "rule x: allow @file-read\ndeny @file-read\n", "'x' lets no file be opened on channel 'main'");
+    check_warning(HEAD "channel a virtio:x\nchannel b virtio:y\nrule x: allow @exec on a\ndeny @exec on b\n",
+                  NULL);
+    check_warning(HEAD "rule x: allow @file-read\ndeny @file-read\n",
+                  "'x' lets no file be opened on channel 'main'");
     check_warning(HEAD "rule x: allow @file-read\ndeny @file-read { path beneath \"/\" }\n", NULL);
     check_warning(HEAD "rule x: allow @file-read, @file-write { user www }\ndeny @file-read\n", NULL);
 }
@@ -516,11 +520,13 @@ static void folders_fit(void **state)
     (void)state;
     check_folders(BH_PATHS_MAX - 1, 3, "", NULL);
     check_folders(BH_PATHS_MAX, 3, "", NULL);
-    check_folders(BH_PATHS_MAX + 1, 3, "", "error policy:3:1: the rules of channel 'main' open files without a user");
+    check_folders(BH_PATHS_MAX + 1, 3, "",
+                  "error policy:3:1: the rules of channel 'main' open files without a user");
     check_folders(BH_PATHS_MAX, 3, "user www", NULL);
     check_folders(BH_PATHS_MAX + 1, 3, "user www", "open files as www in more than 64 folders");
     check_folders(BH_PATHS_MAX / 2, 2 * BH_PATHS_STORAGE / BH_PATHS_MAX - 2, "", NULL);
-    check_folders(BH_PATHS_MAX / 2, 2 * BH_PATHS_STORAGE / BH_PATHS_MAX - 1, "", "folders with very long names");
+    check_folders(BH_PATHS_MAX / 2, 2 * BH_PATHS_STORAGE / BH_PATHS_MAX - 1, "",
+                  "folders with very long names");
 }
 
 static void profiles_hold_where_they_are_used(void **state)

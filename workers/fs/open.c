@@ -21,6 +21,7 @@
 #include "workers/fs/resolve.h"
 
 #define ALWAYS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+#define BH_REFUSED_PATH_MAX 512 /* bytes of a refused path that its record keeps */
 #define MAY_CHANGE (BH_VERB_ALL & ~BH_VERB_READ)
 
 /* What one attempt knows. */
@@ -61,6 +62,14 @@ static struct bh_record record_of(const struct bh_open *open, uint16_t kind, uin
     return record;
 }
 
+/* A client chooses these bytes and is refused: they do not get to fill the log. */
+static struct bh_str beginning_of(struct bh_str path)
+{
+    if (path.len > BH_REFUSED_PATH_MAX)
+        path.len = BH_REFUSED_PATH_MAX;
+    return path;
+}
+
 /* Records the refusal and tells the client as much as the policy lets it know. */
 static int refuse(struct bh_open *open, uint16_t code, uint32_t rule, const char *object, const char *why)
 {
@@ -69,8 +78,7 @@ static int refuse(struct bh_open *open, uint16_t code, uint32_t rule, const char
 
     record.code = code;
     record.text = text_of(why);
-    if (object)
-        record.object = text_of(object);
+    record.object = beginning_of(object ? text_of(object) : record.object);
     (void)bh_audit_send(open->audit, &record, &number);
     open->audit->state->denials++;
     if (code == BH_E_NOT_GRANTED)

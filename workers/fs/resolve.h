@@ -25,8 +25,8 @@ struct bh_object {
  */
 int bh_resolve(const char *path, enum bh_symlinks symlinks);
 
-/* Describes what `fd` (O_PATH will do) stands for. 0, -ENOENT (it has no name any more), -EACCES (it is the memory of
- * a process), or -errno. */
+/* Describes what `fd` (O_PATH will do) stands for. 0, -ENOENT (it has no name any more), -EACCES (it is the
+ * memory of a process), or -errno. */
 int bh_object_of(int fd, struct bh_object *ret);
 
 /* openat2 with `resolve` flags, close-on-exec. */

@@ -1,4 +1,5 @@
-/* From exec to the loop: map what the supervisor left, confine. The opener, whose loop is its own, starts so too. */
+/* From exec to the loop: map what the supervisor left, confine. The opener, whose loop is its own, starts so
+ * too. */
 #include <signal.h>
 #include <string.h>
 

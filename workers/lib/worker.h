@@ -2,9 +2,9 @@
  * What a worker is, to the one loop that all of them run, and what a handler may see.
  *
  * The loop (loop.h says which file does what): receive a call, decode it again from its
- * bytes, decide with the policy, record, call the handler, record, answer. A handler sees checked values only;
- * it knows no JSON, no socket and no policy but through the functions below. One call is
- * served at a time; all its memory is the call's arena.
+ * bytes, decide with the policy, record, call the handler, record, answer. A handler sees checked values
+ * only; it knows no JSON, no socket and no policy but through the functions below. One call is served at a
+ * time; all its memory is the call's arena.
  *
  * Trust: in = CHECKED (handlers), PEER (the loop); out = CHECKED; called by = workers
  */
