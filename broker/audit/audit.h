@@ -27,6 +27,7 @@
 struct bh_feed {
     int fd;
     uint32_t source;
+    bool empty; /* when it was last looked at; poll says when it is no more */
 };
 
 struct bh_audit_process {
@@ -38,7 +39,11 @@ struct bh_audit_process {
     uint32_t malformed[BH_SOURCES_MAX];
 };
 
-/* One turn of all queues. Positive: records were taken; 0: all are empty; else the error of bh_append_commit.
+/* Looks at every queue again, whatever was found in it before. */
+void bh_feeds_look(struct bh_audit_process *audit);
+
+/* One turn of all queues that are not known to be empty. Positive: records were taken; 0: all are empty; else
+ * the error of bh_append_commit.
  */
 int bh_feeds_turn(struct bh_audit_process *audit);
 

@@ -17,7 +17,7 @@ bool bh_feeds_add(struct bh_audit_process *audit, uint32_t source, int fd)
 {
     if (audit->n_feeds == BH_AUDIT_FEEDS_MAX || source >= BH_SOURCES_MAX)
         return false;
-    audit->feeds[audit->n_feeds++] = (struct bh_feed){ fd, source };
+    audit->feeds[audit->n_feeds++] = (struct bh_feed){ fd, source, false };
     return true;
 }
 
@@ -143,15 +143,22 @@ static int take(struct bh_audit_process *audit, const struct bh_feed *feed)
 }
 
 /* A queue's turn. Records taken; the log's error; -EPIPE as take. */
-static int serve(struct bh_audit_process *audit, const struct bh_feed *feed)
+static int serve(struct bh_audit_process *audit, struct bh_feed *feed)
 {
-    int taken = 0, r = 1;
+    int taken = 0, r = feed->empty ? 0 : 1;
 
     while (taken < (int)BH_AUDIT_TURN && r == 1) {
         r = take(audit, feed);
         taken += r == 1;
     }
+    feed->empty = r == 0;
     return r < 0 ? r : taken;
+}
+
+void bh_feeds_look(struct bh_audit_process *audit)
+{
+    for (unsigned i = 0; i < audit->n_feeds; i++)
+        audit->feeds[i].empty = false;
 }
 
 int bh_feeds_turn(struct bh_audit_process *audit)

@@ -155,6 +155,8 @@ static void wait_for_work(struct process *p)
     for (unsigned i = 0; i < p->audit.n_feeds && p->mode == MODE_SERVING; i++)
         fds[n++] = (struct pollfd){ .fd = p->audit.feeds[i].fd, .events = POLLIN };
     ready = poll(fds, n, timeout);
+    for (unsigned i = 1; ready > 0 && i < n; i++)
+        p->audit.feeds[i - 1].empty &= !fds[i].revents;
     if (ready == 0)
         retry(p);
     else if (ready > 0 && fds[0].revents)
@@ -203,6 +205,7 @@ int main(void)
         (void)work(&p);
     }
     p.mode = p.mode == MODE_WAITING ? MODE_SERVING : p.mode;
+    bh_feeds_look(&p.audit);
     while (work(&p))
         ;
     return p.mode == MODE_SERVING ? 0 : 1;

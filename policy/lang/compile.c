@@ -52,15 +52,6 @@ static void parse_files(struct bh_model *model)
     }
 }
 
-const struct bh_profile_text *bh_profile_find(const struct bh_profile_text *profiles, size_t n,
-                                              const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(profiles[i].name, name) == 0)
-            return &profiles[i];
-    return NULL;
-}
-
 /* Reads a profile once, for all its uses; `use` is the first of them. */
 static void load_profile(struct bh_model *model, struct bh_use_line *use)
 {

@@ -102,3 +102,11 @@ def test_confined_programs_need_no_loader(program):
     assert "INTERP" not in out
     assert "DYN (" in out, "position independent"
     assert re.search(r"GNU_STACK.*RW ", out) and "GNU_RELRO" in out
+
+
+def test_the_supervisor_links_no_parser():
+    """Root parses nothing: no policy text, no JSON, no message body."""
+    symbols = {name for rows in nm(BUILD / "bulkhead", "--defined-only").values() for _, name in rows}
+    assert "bh_launch" in symbols
+    assert not symbols & {"bh_model_parse", "bh_policy_compile", "bh_parser_advance", "bh_lexer_feed", "bh_json_to_struct",
+                          "bh_decode", "bh_frame_recv"}
