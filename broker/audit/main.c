@@ -189,7 +189,8 @@ static void start(struct process *p)
     p->audit.names = map(BH_FD_POLICY, sizeof(struct bh_audit_names), PROT_READ, "the list of audit sources");
     p->audit.log = BH_FD_PEER;
     p->ask_at = BH_AUDIT_SEGMENT_MAX;
-    p->audit.state->fences = bh_confine_self(&bh_profile_audit, &bh_filter_audit, boot, NULL, 0, 0, 0);
+    p->audit.state->fences =
+        bh_confine_self(&bh_profile_audit, &bh_filter_audit, boot, NULL, 0, boot->required, boot->off);
     if (!bh_append_check(p->audit.state))
         bh_die(1, "the audit state is damaged; the agent must be started anew");
 }

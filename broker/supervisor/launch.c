@@ -112,7 +112,12 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
 
 static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct bh_boot *ret)
 {
-    *ret = (struct bh_boot){ .magic = BH_BOOT_MAGIC, .source = process->source };
+    const uint64_t *settings = s->channels[0].policy.slice->settings;
+
+    *ret = (struct bh_boot){ .magic = BH_BOOT_MAGIC,
+                             .source = process->source,
+                             .required = (uint32_t)settings[BH_SET_FENCES_REQUIRED],
+                             .off = (uint32_t)settings[BH_SET_FENCES_OFF] };
     if (process->user != BH_NO_USER)
         ret->user = process->user;
     if (process->channel >= 0) {

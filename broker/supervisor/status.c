@@ -134,7 +134,7 @@ static void missing(FILE *out, const struct bh_supervisor *s)
     fputs("  \"missing\": [", out);
     if (!s->privileged)
         string(out, "started by an ordinary user: no users of its own, no capabilities, no private views; "
-                    "only what this user may do is served, and rules for other users are refused");
+                    "what this user may do is served, as this user, whatever user a rule names");
     fputs("],\n", out);
 }
 

@@ -46,7 +46,8 @@ struct bh_boot {
     uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
-    uint64_t caps; /* what the five sets must show */
+    uint64_t caps;          /* what the five sets must show */
+    uint32_t required, off; /* fences, as the policy says; for a process that has no slice of it */
     char channel[BH_CHANNEL_NAME_MAX];
 };
 

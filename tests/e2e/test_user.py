@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from harness import BUILD, Agent, proc_status
+from harness import BUILD, Agent, Gone, proc_status
 
 pytestmark = pytest.mark.root
 NOBODY = 65534
@@ -16,16 +16,41 @@ AS_USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"
 
 
 @pytest.fixture
-def agent(folder):
-    """The build folder may not be readable by others, so the programs are copied."""
+def own(folder):
+    """Makes an agent of the user. The build folder may not be readable by others, so the programs are copied."""
     (folder / "bin").mkdir()
     for path in BUILD.glob("bulkhead*"):
         if path.is_file():
             shutil.copy(path, folder / "bin")
-    (folder / "run").mkdir()
-    os.chown(folder / "run", NOBODY, NOBODY)
-    with Agent(folder / "run", "open", build=folder / "bin", prefix=AS_USER) as agent:
+
+    def make(policy):
+        agent = Agent(folder / "run", policy, build=folder / "bin", prefix=AS_USER)
+        for path in (folder / "run", *(folder / "run").iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+        return agent
+    return make
+
+
+@pytest.fixture
+def agent(own):
+    with own("open") as agent:
         yield agent
+
+
+def test_a_required_fence_that_is_missing_keeps_every_process_from_starting(own):
+    agent = own("policy 1\ncommands 43\nuse standard\nset fence-view required\n")
+    agent.answers = lambda: "fence view is required by the policy" in agent.log_text()
+    with agent:
+        assert agent.status()["policy"]["state"] == "loaded"
+        with agent.client(timeout=0.5) as client, pytest.raises((OSError, Gone)):
+            client.call("guest-ping")
+
+
+def test_a_fence_that_is_off_is_not_missing(own):
+    with own("policy 1\ncommands 43\nuse standard\nset fence-view off\nset fence-landlock off\n") as agent:
+        for row in agent.processes():
+            assert "landlock" not in row["fences"] + row["missing"] and "view" not in row["missing"]
+            assert "seccomp" in row["fences"]
 
 
 def test_serves_and_says_what_is_missing(agent):
