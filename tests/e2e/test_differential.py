@@ -128,6 +128,7 @@ SCENARIOS = {
     "devices": [open_("/dev/zero"), read(16), seek(3, 0), close(), open_("/dev/null", "r+"), write(B64["hello"]),
                 read(), close(), open_("/dev/full", "w"), write(B64["hello"]), flush()],
     "proc": [open_("/proc/sys/kernel/ostype"), read(), read(), close()],
+    "doors of the agent itself": [open_("/proc/self/fd/0", save="m"), open_("/proc/self/mem", save="m")],
     "write": [open_("$dir/w1", "w"), write(B64["hello"]), write(B64["zeros"]), write(B64["empty"]), flush(), close(),
               open_("$dir/w1"), read(14), read(6000), close()],
     "write, count": [open_("$dir/w2", "w"), write(B64["hello"], count=5), write(B64["hello"], count=0),
