@@ -1,8 +1,9 @@
 /*
  * What only the front can know, for the audit log: malformed input, whole commands refused
  * here, workers lost, replies dropped. It is recorded as a claim: the word of a process that
- * reads hostile bytes, not evidence. Malformed input is counted and told once a second, so
- * that a client cannot fill the log with it.
+ * reads hostile bytes, not evidence. Malformed input, and refusals beyond
+ * BH_REFUSALS_PER_SECOND, are counted and told once a second, so that a client cannot
+ * fill the log with them.
  */
 
 #include "broker/front/front.h"
@@ -39,7 +40,7 @@ void bh_claim(struct bh_front *front, struct bh_error *error)
 
     if (!under_way)
         record.rule = front->request.rule;
-    if (error->code >= FIRST_OF_COMMANDS) {
+    if (error->code >= FIRST_OF_COMMANDS && bh_audit_refused(&front->audit) == 0) {
         error->record = send(front, &record);
         return;
     }

@@ -56,6 +56,8 @@ struct bh_state {
     uint64_t next_number;                 /* fs: next file handle; 0 = not yet taken from the boot clock */
     uint64_t requests, denials, failures; /* since the agent started */
     uint64_t lost;                        /* records that could not be queued and are not reported yet */
+    uint64_t refused_since_ms;            /* CLOCK_BOOTTIME of the first of `refused` */
+    uint32_t refused, zero;               /* refusals in that second */
     uint64_t open_handles;
     uint32_t owed;                  /* front: 1 while a request is taken and its reply is not complete */
     uint32_t line_open;             /* front: 1 while a reply line is half sent */

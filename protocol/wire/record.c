@@ -129,6 +129,18 @@ void bh_audit_count(struct bh_audit *audit, unsigned command)
         state->counted[command]++;
 }
 
+int bh_audit_refused(struct bh_audit *audit)
+{
+    struct bh_state *state = audit->state;
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+
+    if (now - state->refused_since_ms >= 1000 || now < state->refused_since_ms) {
+        state->refused_since_ms = now;
+        state->refused = 0;
+    }
+    return ++state->refused > BH_REFUSALS_PER_SECOND ? (int)(state->refused_since_ms + 1000 - now) : 0;
+}
+
 int bh_audit_summary_due(const struct bh_audit *audit)
 {
     uint64_t since = audit->state->counted_since_ms, now;

@@ -25,6 +25,7 @@
 #define BH_RECORD_TEXT_MAX 4095u /* bytes of each string; longer ones are cut and end in "..." */
 #define BH_RECORD_MAX 16384u     /* bytes of one record on the wire */
 #define BH_RECORD_COUNTS_MAX 64u /* commands in one summary */
+#define BH_REFUSALS_PER_SECOND 100u
 #define BH_NO_COMMAND UINT16_MAX
 
 enum bh_record_kind {
@@ -86,6 +87,13 @@ void bh_audit_count(struct bh_audit *audit, unsigned command);
 
 /* Milliseconds until the next summary is due: 0 = now, -1 = nothing is counted. A poll timeout. */
 int bh_audit_summary_due(const struct bh_audit *audit);
+
+/*
+ * Counts a refusal. 0, or the milliseconds that are left of a second in which this source has refused
+ * BH_REFUSALS_PER_SECOND times already: whoever is refused over and over does not get to fill the log, in
+ * which older evidence would have to go.
+ */
+int bh_audit_refused(struct bh_audit *audit);
 
 /* Sends the summary of all counts, if there are any, and clears them. As bh_audit_send. */
 int bh_audit_summary(struct bh_audit *audit);

@@ -143,3 +143,36 @@ def test_a_worker_that_cannot_be_killed_is_given_up(start, folder):
         kill(tracer)
         os.waitpid(tracer, 0)
         client.close()
+
+
+def test_refusals_cannot_fill_the_log(folder):
+    """A client that is refused over and over is slowed down, and each refusal still has its record."""
+    count = 250
+    with Agent(folder / "agent", 'policy 1\ncommands 43\nuse standard\nallow @file-read { path beneath "/var" }\n') as agent:
+        with agent.client() as client:
+            start = time.monotonic()
+            numbers = {client.error("guest-file-open", {"path": f"/secret{i}"})[3] for i in range(count)}
+            assert time.monotonic() - start > 1
+            assert len(numbers) == count and None not in numbers
+            start = time.monotonic()
+            for _ in range(count):
+                client.ok("guest-ping")
+            assert time.monotonic() - start < 1, "what is allowed is not slowed down"
+        wait_for(lambda: {row["n"] for row in agent.audit("refused")} == numbers, 10, "the records")
+        agent.verify()
+
+
+def test_refused_commands_cannot_fill_the_log(start_standard):
+    """The front's own refusals are counted beyond a hundred a second."""
+    agent = start_standard
+    with agent.client() as client:
+        for _ in range(2000):
+            client.error("guest-file-open", {"path": "/x"})
+    wait_for(lambda: sum(row["count"] for row in agent.audit("claim")) == 2000, 10, "all to be counted")
+    assert len(agent.audit("claim")) < 1000
+
+
+@pytest.fixture
+def start_standard(folder):
+    with Agent(folder / "agent", "standard") as agent:
+        yield agent

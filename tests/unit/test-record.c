@@ -207,6 +207,18 @@ static void test_hostile_bytes(void **state)
         }
 }
 
+static void test_refusals_are_paced(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < BH_REFUSALS_PER_SECOND; i++)
+        assert_int_equal(bh_audit_refused(&worker.audit), 0);
+    assert_in_range(bh_audit_refused(&worker.audit), 1, 1000);
+    worker.state->refused_since_ms -= 1000;
+    assert_int_equal(bh_audit_refused(&worker.audit), 0);
+    worker.state->refused_since_ms = UINT64_MAX; /* spoiled by a predecessor */
+    assert_int_equal(bh_audit_refused(&worker.audit), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_are_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals_are_paced, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
