@@ -90,6 +90,8 @@ static bool glob_match(const char *pattern, size_t pattern_len, const char *path
 bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
                    size_t len)
 {
+    if (kind == BH_PATH_GLOB && len == 1) /* "/" has no component that a star could stand for */
+        return pattern_len == 1 && path[0] == pattern[0];
     if (kind == BH_PATH_GLOB)
         return glob_match(pattern, pattern_len, path, len);
     if (kind == BH_PATH_BENEATH && pattern_len == 1)

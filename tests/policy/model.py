@@ -60,7 +60,7 @@ def path_matches(kind, pattern, path):
         return path == pattern
     if kind == "beneath":
         return pattern == "/" or path == pattern or path.startswith(pattern + "/")
-    return re.fullmatch(glob_regex(pattern), path, re.S) is not None
+    return path != "/" and re.fullmatch(glob_regex(pattern), path, re.S) is not None or path == pattern
 
 
 def is_clean(path):

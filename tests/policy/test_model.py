@@ -12,7 +12,7 @@ import pytest
 import model
 from batch import Batch
 
-PAIRS = int(os.environ.get("BH_RANDOM_PAIRS", "20000"))
+PAIRS = int(os.environ.get("BH_RANDOM_PAIRS", "200000"))
 SEED = int(os.environ.get("BH_RANDOM_SEED", random.SystemRandom().randrange(1 << 32)))
 REQUESTS = 80
 CONFLICT = "can both match one file"
