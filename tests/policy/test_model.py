@@ -44,13 +44,6 @@ def verdicts(batch, policy, requests):
     return [verdict for verdict, _ in batch.decide(with_known_users(policy, requests))]
 
 
-def with_known_users(policy, requests):
-    """A slice that does not name an account has no index for it: nobody's."""
-    known = {(channel, rule["user"]) for file in policy["files"] for rule in file for channel in policy["channels"]}
-    return [{**request, "user": request["user"] if (request["channel"], request["user"]) in known else None}
-            if "user" in request else request for request in requests]
-
-
 def used_on(policy, request):
     """Is the request's account one of the slice? Only then the question can be put."""
     if not request.get("user"):
@@ -59,6 +52,12 @@ def used_on(policy, request):
                model.names(rule, model.OPEN) and model.under_ceiling(policy, request["channel"], model.OPEN) and
                model.rule_verbs(rule) & model.ceiling_verbs(policy, request["channel"])
                for file in policy["files"] for rule in file)
+
+
+def with_known_users(policy, requests):
+    """A slice that does not name an account has no index for it: nobody's."""
+    return [{**request, "user": request["user"] if used_on(policy, request) else None} if "user" in request else request
+            for request in requests]
 
 
 def test_same_verdict_and_rule(batch):
