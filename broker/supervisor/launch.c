@@ -25,19 +25,23 @@
 #define FRAME_QUEUE_BYTES (512 * 1024) /* between worker and front: several frames */
 #define SCRATCH_FD 64                  /* above every fixed number: where descriptors wait for their place */
 
-/* What the child needs at the fixed numbers; -1 = /dev/null. */
+/* What the child finds at the fixed numbers; /dev/null where it has no use for one. */
 struct seats {
     int fds[BH_FD_LAST + 1];
 };
+
+void bh_send_buffer(int socket, int bytes)
+{
+    if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+        (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as we may */
+}
 
 static int make_pair(int ret[2], int bytes)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
         return -errno;
-    for (int i = 0; i < 2 && bytes; i++) {
-        if (setsockopt(ret[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
-            (void)setsockopt(ret[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as we may */
-    }
+    for (int i = 0; i < 2 && bytes; i++)
+        bh_send_buffer(ret[i], bytes);
     if (fcntl(ret[0], F_SETFL, O_NONBLOCK) < 0)
         return -errno;
     return 0;

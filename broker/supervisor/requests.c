@@ -69,21 +69,26 @@ static void end(struct bh_process *process)
     process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + GIVE_UP_MS;
 }
 
+/* Sees that it runs, if it may. False: it is ending, and what is asked now is answered when it is gone. */
+static bool provide(struct bh_supervisor *s, struct bh_process *process)
+{
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+
+    bh_reap(s); /* a dead one is not handed out as living */
+    if (process->pid && !process->dying && has_closed(process->peer))
+        end(process);
+    process->asked = process->dying;
+    if (!process->pid && bh_budget_wait(&process->budget, now) == 0 && bh_launch(s, process) < 0)
+        bh_budget_died(&process->budget, bh_finished(s, process), now);
+    return !process->dying;
+}
+
 static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
-    if (process)
-        bh_reap(s); /* a dead one is not handed out as living */
-    if (process && process->pid && !process->dying && has_closed(process->peer))
-        end(process);
-    if (process && process->dying) {
-        process->asked = true;
+    if (process && !provide(s, process))
         return;
-    }
-    if (process && !process->pid && bh_budget_wait(&process->budget, bh_clock_ms(CLOCK_BOOTTIME)) == 0 &&
-        bh_launch(s, process) < 0)
-        bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
     if (process && process->pid)
         (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
     else if (sender->control >= 0)

@@ -90,6 +90,10 @@ struct bh_process *bh_table_by_pid(struct bh_supervisor *s, pid_t pid);
 
 /* --- launch.c: from a row to a confined process ------------------------------ */
 
+/* Room for what is sent through this socket and not yet received: `bytes`, or what the starting user may
+ * have. */
+void bh_send_buffer(int socket, int bytes);
+
 /* Starts the process of a row. 0 or -errno; the failure is logged. */
 int bh_launch(struct bh_supervisor *s, struct bh_process *process);
 

@@ -25,15 +25,13 @@ static uint32_t source_number(enum bh_role role, int channel, uint32_t user)
 
 static int make_queue(struct bh_process *process)
 {
-    const int bytes = RECORD_QUEUE_BYTES;
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return -errno;
     process->records_in = pair[0];
     process->records_out = pair[1];
-    if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
-        (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as we may */
+    bh_send_buffer(pair[0], RECORD_QUEUE_BYTES);
     return 0;
 }
 

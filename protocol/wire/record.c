@@ -9,6 +9,7 @@
 #include "protocol/wire/record.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "protocol/base/clock.h"
@@ -139,6 +140,14 @@ int bh_audit_refused(struct bh_audit *audit)
         state->refused = 0;
     }
     return ++state->refused > BH_REFUSALS_PER_SECOND ? (int)(state->refused_since_ms + 1000 - now) : 0;
+}
+
+void bh_audit_pace(struct bh_audit *audit)
+{
+    int wait_ms = bh_audit_refused(audit);
+
+    if (wait_ms > 0)
+        (void)poll(NULL, 0, wait_ms);
 }
 
 int bh_audit_summary_due(const struct bh_audit *audit)

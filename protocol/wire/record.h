@@ -95,6 +95,9 @@ int bh_audit_summary_due(const struct bh_audit *audit);
  */
 int bh_audit_refused(struct bh_audit *audit);
 
+/* Counts a refusal, and waits for that time: for a process whose one client it is that waits. */
+void bh_audit_pace(struct bh_audit *audit);
+
 /* Sends the summary of all counts, if there are any, and clears them. As bh_audit_send. */
 int bh_audit_summary(struct bh_audit *audit);
 

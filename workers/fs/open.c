@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,7 +80,7 @@ static int refuse(struct bh_open *open, uint16_t code, uint32_t rule, const char
     record.text = text_of(why);
     record.object = beginning_of(object ? text_of(object) : record.object);
     (void)bh_audit_send(open->audit, &record, &number);
-    (void)poll(NULL, 0, bh_audit_refused(open->audit)); /* its one client is refused more slowly */
+    bh_audit_pace(open->audit);
     open->audit->state->denials++;
     if (code == BH_E_NOT_GRANTED)
         (void)bh_fail(open->error, code, "Command guest-file-open has been disabled");

@@ -1,6 +1,5 @@
 /* The way back: bulk pieces, the reply, errors, and the records that stand between a decision and an act. */
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +58,7 @@ int bh_call_refuse(struct bh_call *call, uint16_t code, struct bh_record *record
     va_end(args);
     stamp(call, record, BH_RECORD_REFUSED, code);
     (void)bh_audit_send(&call->worker->audit, record, &number);
-    (void)poll(NULL, 0, bh_audit_refused(&call->worker->audit)); /* its one client is refused more slowly */
+    bh_audit_pace(&call->worker->audit);
     call->worker->state->denials++;
     (void)bh_fail(call->error, code, "%s", text);
     call->error->record = number;
