@@ -23,7 +23,7 @@
 
 #define BH_BUNDLE_MAGIC 0x4248424eu
 #define BH_SLICE_MAGIC 0x4248534cu
-#define BH_POLICY_FORMAT 1u
+#define BH_POLICY_FORMAT 2u
 #define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
 #define BH_RULES_MAX 2000u                 /* per channel */
 #define BH_CHANNELS_MAX 8u
@@ -68,9 +68,11 @@ struct bh_command_rules {
 struct bh_slice {
     uint32_t magic, format, schema, size;
     char channel[BH_CHANNEL_NAME_MAX];
-    uint8_t digest[32]; /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit
-                           records */
-    uint64_t only[2];   /* bit per command: the channel's ceiling, without what was not reviewed */
+    uint8_t digest[32];   /* SHA-256 of the policy's files (names and bytes): the policy's identity in audit
+                             records */
+    uint64_t only[2];     /* bit per command: the channel's ceiling, without what was not reviewed */
+    uint64_t withheld[2]; /* bit per command: not granted whatever the rules say; zero as compiled, set by the
+                             supervisor for -a and -b */
     uint64_t settings[BH_SET_COUNT];
     struct bh_section_row sections[BH_SECTION_COUNT];
     struct bh_command_rules commands[BH_CMD_COUNT];

@@ -222,13 +222,19 @@ static uint32_t strike_denied(const struct bh_policy *policy, const struct quest
     return BH_NO_RULE;
 }
 
+static bool is_withheld(const struct bh_policy *policy, unsigned command)
+{
+    return policy->slice->withheld[command / 64] & 1ull << (command % 64);
+}
+
 static struct bh_decision decide(const struct bh_policy *policy, const struct question *q,
                                  const struct bh_trace *trace)
 {
     struct rule_set candidates = { 0 };
     uint32_t rule;
 
-    if (q->command >= BH_CMD_COUNT || !collect_allows(policy, q, trace, &candidates))
+    if (q->command >= BH_CMD_COUNT || is_withheld(policy, q->command) ||
+        !collect_allows(policy, q, trace, &candidates))
         return (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
     if (set_first(&candidates) == BH_NO_RULE)
         return (struct bh_decision){ BH_VERDICT_NO_RULE, BH_NO_RULE };

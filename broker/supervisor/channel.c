@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,63 +23,90 @@
 
 #define LISTEN_BACKLOG 16
 
-static void set_path(struct bh_channel_row *channel, const struct bh_options *options)
+static int say(char *why, size_t size, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(why, size, format, args);
+    va_end(args);
+    return error;
+}
+
+static int set_path(struct bh_channel_row *channel, const struct bh_options *options, char *why, size_t size)
 {
     const char *path = channel->row->method[0] ? channel->row->path : options->path;
 
     if (channel->row->method[0] && strcmp(channel->row->method, "unix-listen"))
-        bh_die(1, "channel %s: this build does not serve %s; use unix-listen", channel->row->name,
-               channel->row->method);
+        return say(why, size, -EOPNOTSUPP, "channel %s: this build does not serve %s; use unix-listen",
+                   channel->row->name, channel->row->method);
     if (strlen(path) > BH_SOCKET_PATH_MAX)
-        bh_die(1, "channel %s: the path is longer than a socket's may be", channel->row->name);
+        return say(why, size, -ENAMETOOLONG, "channel %s: the path is longer than a socket's may be",
+                   channel->row->name);
     (void)snprintf(channel->path, sizeof(channel->path), "%s", path);
+    return 0;
 }
 
 /* A socket that nobody serves any more is in the way and goes; anything else is somebody's and stays. */
-static void clear_path(const char *path, const struct sockaddr_un *address)
+static int clear_path(const char *path, const struct sockaddr_un *address, char *why, size_t size)
 {
     _cleanup_close_ int probe = -1;
     struct stat st;
 
     if (lstat(path, &st) < 0)
-        return;
+        return 0;
     if (!S_ISSOCK(st.st_mode))
-        bh_die(1, "%s exists and is not a socket: remove it or name another path", path);
+        return say(why, size, -EEXIST, "%s exists and is not a socket: remove it or name another path", path);
     probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe >= 0 &&
         (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN))
-        bh_die(1, "%s is served by another process: end it or name another path", path);
+        return say(why, size, -EADDRINUSE, "%s is served by another process: end it or name another path",
+                   path);
     (void)unlink(path);
+    return 0;
 }
 
-static void listen_on(struct bh_channel_row *channel)
+static int listen_on(struct bh_channel_row *channel, char *why, size_t size)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     mode_t old;
     int r;
 
     memcpy(address.sun_path, channel->path, strlen(channel->path));
-    clear_path(channel->path, &address);
+    r = clear_path(channel->path, &address, why, size);
+    if (r < 0)
+        return r;
     channel->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (channel->listener < 0)
-        bh_die(1, "cannot make a socket: %s", strerror(errno));
+        return say(why, size, -errno, "cannot make a socket: %s", strerror(errno));
     old = umask(0177);
     r = bind(channel->listener, (struct sockaddr *)&address, sizeof(address));
     (void)umask(old);
     if (r < 0 || listen(channel->listener, LISTEN_BACKLOG) < 0)
-        bh_die(1, "cannot listen on %s: %s", channel->path, strerror(errno));
+        return say(why, size, -errno, "cannot listen on %s: %s", channel->path, strerror(errno));
+    return 0;
 }
 
-void bh_channels_open(struct bh_supervisor *s)
+int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, char *why, size_t size)
 {
-    for (unsigned i = 0; i < s->n_channels; i++) {
-        set_path(&s->channels[i], &s->options);
-        for (unsigned k = 0; k < i; k++)
-            if (!strcmp(s->channels[k].path, s->channels[i].path))
-                bh_die(1, "channels %s and %s have the same path %s", s->channels[k].row->name,
-                       s->channels[i].row->name, s->channels[i].path);
-        listen_on(&s->channels[i]);
-    }
+    int r = set_path(channel, &s->options, why, size);
+
+    for (unsigned i = 0; i < s->n_channels && r == 0; i++)
+        if (&s->channels[i] != channel && !strcmp(s->channels[i].path, channel->path))
+            return say(why, size, -EADDRINUSE, "channels %s and %s have the same path %s",
+                       s->channels[i].row->name, channel->row->name, channel->path);
+    return r == 0 ? listen_on(channel, why, size) : r;
+}
+
+void bh_channel_close(struct bh_supervisor *s, struct bh_channel_row *channel)
+{
+    (void)s;
+    if (channel->client >= 0)
+        (void)close(bh_take_fd(&channel->client));
+    if (channel->listener < 0)
+        return;
+    (void)close(bh_take_fd(&channel->listener));
+    (void)unlink(channel->path);
 }
 
 static bool may_connect(int client)

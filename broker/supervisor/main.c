@@ -124,6 +124,15 @@ static void settle_environment(void)
         (void)setenv(name, path, 1);
 }
 
+static void open_channels(struct bh_supervisor *s)
+{
+    char why[512];
+
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (bh_channel_open(s, &s->channels[i], why, sizeof(why)) < 0)
+            bh_die(1, "%s", why);
+}
+
 static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
@@ -146,7 +155,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     r = bh_table_init(s);
     if (r < 0)
         bh_die(1, "cannot set up the process table: %s", strerror(-r));
-    bh_channels_open(s);
+    open_channels(s);
 }
 
 static void name_sources(const struct bh_supervisor *s, struct bh_audit_names *ret)
@@ -198,7 +207,7 @@ static void stop(struct bh_supervisor *s)
     if (audit->pid)
         (void)kill(audit->pid, SIGKILL);
     for (unsigned i = 0; i < s->n_channels; i++)
-        (void)unlink(s->channels[i].path);
+        bh_channel_close(s, &s->channels[i]);
     exit(0);
 }
 

@@ -119,7 +119,7 @@ void bh_options_parse(struct bh_options *ret, int argc, char **argv)
 {
     int option;
 
-    *ret = (struct bh_options){ .state_dir = BH_STATE_DIR_DEFAULT };
+    *ret = (struct bh_options){ .state_dir = BH_STATE_DIR_DEFAULT, .inherited = -1 };
     while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1)
         take(ret, option);
     check(ret);

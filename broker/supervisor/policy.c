@@ -18,13 +18,36 @@
 #include "broker/compile.h"
 #include "broker/places.h"
 #include "broker/policyfile.h"
+#include "broker/supervisor/narrow.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/profiles.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-/* Opens bundle and slices; each slice goes into sealed memory of its own. 0, -EBADMSG or -errno. */
+/* A channel's own copy of its slice, narrowed by -a and -b, in sealed memory. 0, -EBADMSG or -errno. */
+static int adopt_slice(struct bh_supervisor *s, struct bh_channel_row *channel, const void *slice,
+                       size_t size)
+{
+    struct bh_slice *copy = aligned_alloc(8, size);
+    int r;
+
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, slice, size);
+    r = bh_policy_open(&channel->policy, copy, size); /* before anything is read from it */
+    if (r == 0)
+        bh_narrow(copy, s->options.allow_rpcs, s->options.block_rpcs);
+    if (r == 0)
+        r = channel->slice_fd = bh_memfd_new("bulkhead-policy", copy, size);
+    if (r >= 0)
+        r = bh_memfd_seal(channel->slice_fd);
+    if (r < 0)
+        free(copy);
+    return r;
+}
+
+/* Opens bundle and slices. 0, -EBADMSG or -errno. */
 static int adopt(struct bh_supervisor *s, const void *data, size_t size)
 {
     const struct bh_bundle *bundle;
@@ -36,15 +59,9 @@ static int adopt(struct bh_supervisor *s, const void *data, size_t size)
         return -EBADMSG;
     for (uint32_t i = 0; i < bundle->count; i++) {
         const struct bh_bundle_row *row = &bundle->rows[i];
-        const char *slice = (const char *)data + row->offset;
-        struct bh_channel_row *channel = &s->channels[i];
 
-        *channel = (struct bh_channel_row){ .row = row, .slice_fd = -1, .listener = -1, .client = -1 };
-        r = bh_policy_open(&channel->policy, slice, row->size);
-        if (r == 0)
-            r = channel->slice_fd = bh_memfd_new("bulkhead-policy", slice, row->size);
-        if (r >= 0)
-            r = bh_memfd_seal(channel->slice_fd);
+        s->channels[i] = (struct bh_channel_row){ .row = row, .slice_fd = -1, .listener = -1, .client = -1 };
+        r = adopt_slice(s, &s->channels[i], (const char *)data + row->offset, row->size);
         if (r < 0)
             return r;
     }

@@ -113,8 +113,10 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
 
 /* --- channel.c: connections --------------------------------------------------- */
 
-/* Opens the listening sockets of all channels; ends the process with a sentence where one cannot be had. */
-void bh_channels_open(struct bh_supervisor *s);
+/* Opens the way to a channel's host. 0, or -errno with a sentence in `why`. */
+int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, char *why, size_t size);
+/* Gives it up, and removes what we made in the file system; its processes are the caller's. */
+void bh_channel_close(struct bh_supervisor *s, struct bh_channel_row *channel);
 /* Takes the next client of a channel, if its front is free. */
 void bh_channel_accept(struct bh_supervisor *s, struct bh_channel_row *channel);
 /* The front has been started: gives it the connection that its predecessor left behind, if any. */
