@@ -38,10 +38,11 @@ enum bh_access {
 };
 
 /* A directory or file that a process sees, and how. `path` is absolute; a missing one is left out and
- * reported. */
+ * reported, unless it is optional: then nothing is there and nothing is said. */
 struct bh_view_path {
     const char *path;
     uint32_t access; /* enum bh_access */
+    bool optional;
 };
 
 enum bh_view_kind {

@@ -192,14 +192,17 @@ static bool seen_already(const struct build *build, uint32_t index)
     return false;
 }
 
-static void leave_out(const struct build *build, const char *path, int error)
+static void leave_out(const struct build *build, const struct bh_view_path *row, int error)
 {
-    int fd = make_target(build, path, S_IFDIR);
+    int fd;
 
+    if (row->optional && error == -ENOENT)
+        return;
+    fd = make_target(build, row->path, S_IFDIR);
     if (fd >= 0)
         (void)close(fd);
     if (build->view->left_out)
-        build->view->left_out(path, error);
+        build->view->left_out(row->path, error);
 }
 
 static int bind_all(struct build *build)
@@ -217,7 +220,7 @@ static int bind_all(struct build *build)
             continue;
         r = bind_path(build, row->path + 1, row->path, row->access);
         if (r < 0)
-            leave_out(build, row->path, r);
+            leave_out(build, row, r);
         build->bound[i] = r == 0;
     }
     return 0;

@@ -9,6 +9,7 @@
 
 #define BLOCK_FIRST 4096u
 #define BLOCK_LARGEST (256u * 1024u)
+#define ARRAY_FIRST 16u /* elements; a power of two, so that the capacity follows from the count */
 
 struct bh_arena_block {
     struct bh_arena_block *next;
@@ -83,6 +84,18 @@ void *bh_arena_array(struct bh_arena *arena, size_t n, size_t size)
     if (__builtin_mul_overflow(n, size, &total))
         return NULL;
     return bh_arena_alloc(arena, total);
+}
+
+void *bh_arena_more(struct bh_arena *arena, void *array, size_t n, size_t size)
+{
+    void *larger;
+
+    if (n > 0 && (n < ARRAY_FIRST || (n & (n - 1))))
+        return array;
+    larger = bh_arena_array(arena, n ? n : ARRAY_FIRST / 2, 2 * size);
+    if (larger && n > 0)
+        memcpy(larger, array, n * size);
+    return larger;
 }
 
 struct bh_str bh_arena_str(struct bh_arena *arena, const char *text, size_t len)

@@ -48,6 +48,12 @@ void *bh_arena_alloc(struct bh_arena *arena, size_t size);
 /* `n` zeroed elements; NULL on overflow too. */
 void *bh_arena_array(struct bh_arena *arena, size_t n, size_t size);
 
+/*
+ * Room for one element more behind the `n` of a growing array (NULL for n = 0) that only this function has
+ * made: the array, or a copy twice as large; the new element is zeroed. NULL as above.
+ */
+void *bh_arena_more(struct bh_arena *arena, void *array, size_t n, size_t size);
+
 /* A NUL-terminated copy; .ptr is NULL when there is no room. */
 struct bh_str bh_arena_str(struct bh_arena *arena, const char *text, size_t len);
 

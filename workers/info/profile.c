@@ -9,17 +9,18 @@
 
 static const struct bh_syscall syscalls[] = {
     { "openat", .n_args = 1, .args = { BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY) },
-      .why = "os-release, zone, passwd" },
+      .why = "os-release, zone, passwd; the kernel's own files below /proc and /sys" },
     { "open", .n_args = 1, .args = { BH_INT(1, BH_OPEN_READ_ONLY_MASK, O_RDONLY) },
       .why = "the same (musl)" },
     { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_SETFD) },
       .why = "close-on-exec of an opened file (musl)" },
     { "fstat", .why = "size of an opened file" },
-    { "newfstatat", .why = "fstat and stat as glibc makes them" },
+    { "newfstatat", .why = "fstat and stat as glibc makes them; whether a CPU is still there" },
     { "stat", .why = "zone files (musl)" },
     { "statx", .error = ENOSYS, .why = "a newer C library falls back" },
     { "pread64", .why = "os-release" },
-    { "lseek", .why = "stdio gives back what it read ahead" },
+    { "lseek", .why = "stdio gives back what it read ahead; a folder is listed again" },
+    { "getdents64", .why = "lists CPUs and blocks of memory" },
     { "uname", .why = "host name, kernel" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
       .why = "audit records; to its peer only" },
@@ -29,6 +30,12 @@ static const struct bh_view_path paths[] = {
     { "/etc", BH_ACCESS_READ },
     { "/usr/lib", BH_ACCESS_READ },
     { "/usr/share/zoneinfo", BH_ACCESS_READ },
+    /* What a kernel or a container may be without: nothing of the rest of /proc and /sys is visible. */
+    { "/proc/diskstats", BH_ACCESS_READ, .optional = true },
+    { "/proc/loadavg", BH_ACCESS_READ, .optional = true },
+    { "/proc/stat", BH_ACCESS_READ, .optional = true },
+    { "/sys/devices/system/cpu", BH_ACCESS_READ, .optional = true },
+    { "/sys/devices/system/memory", BH_ACCESS_READ, .optional = true },
 };
 
 const struct bh_profile bh_profile_info = {
