@@ -13,8 +13,17 @@
 #include "protocol/base/arena.h"
 #include "protocol/types.h"
 
+#define BH_VCPUS_KEPT 32u /* CPUs whose file stays open */
+
+/* What stays open between two calls; begins as { .folder = a descriptor }. */
+struct bh_vcpus {
+    int folder;
+    int online[BH_VCPUS_KEPT]; /* of the CPU with this number; 0 = not open */
+};
+
 /* From a folder like /sys/devices/system/cpu. */
-int bh_vcpus_read(int folder, uint32_t max, struct bh_arena *arena, struct bh_guest_get_vcpus_ret *ret);
+int bh_vcpus_read(struct bh_vcpus *vcpus, uint32_t max, struct bh_arena *arena,
+                  struct bh_guest_get_vcpus_ret *ret);
 
 /* From a folder like /sys/devices/system/memory. -EBADMSG if a block or the size is described in other words.
  */

@@ -18,7 +18,7 @@ static const struct bh_syscall syscalls[] = {
     { "newfstatat", .why = "fstat and stat as glibc makes them; whether a CPU is still there" },
     { "stat", .why = "zone files (musl)" },
     { "statx", .error = ENOSYS, .why = "a newer C library falls back" },
-    { "pread64", .why = "os-release" },
+    { "pread64", .why = "os-release; the state of a CPU, from a file that stays open" },
     { "lseek", .why = "stdio gives back what it read ahead; a folder is listed again" },
     { "getdents64", .why = "lists CPUs and blocks of memory" },
     { "uname", .why = "host name, kernel" },
