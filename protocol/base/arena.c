@@ -92,7 +92,7 @@ void *bh_arena_more(struct bh_arena *arena, void *array, size_t n, size_t size)
 
     if (n > 0 && (n < ARRAY_FIRST || (n & (n - 1))))
         return array;
-    larger = bh_arena_array(arena, n ? n : ARRAY_FIRST / 2, 2 * size);
+    larger = bh_arena_array(arena, n ? 2 * n : ARRAY_FIRST, size);
     if (larger && n > 0)
         memcpy(larger, array, n * size);
     return larger;

@@ -240,6 +240,40 @@ static void test_missing_is_an_empty_folder(void **state)
     assert_int_equal(try_open(&s, "outside", FOLDER), ENOENT);
 }
 
+static void test_optional(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, BH_VIEW_PATHS);
+    list(&s, "missing/below", BH_ACCESS_READ);
+    s.paths[0].optional = true;
+    assert_int_equal(try_open(&s, "missing", FOLDER), ENOENT);
+    assert_int_equal(launch_left_out->n, 0);
+    list(&s, "link", BH_ACCESS_READ);
+    s.paths[1].optional = true;
+    assert_int_equal(try_open(&s, "link", FOLDER), 0); /* a link is said all the same */
+    assert_int_equal(launch_left_out->n, 1);
+    list(&s, "ro/file", BH_ACCESS_READ);
+    s.paths[2].optional = true;
+    assert_int_equal(try_open(&s, "ro/file", READ), 0);
+}
+
+/* One file of the kernel's, and not the folder that it lies in. */
+static void test_file_of_proc(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, BH_VIEW_PATHS);
+    list(&s, "", BH_ACCESS_READ);
+    s.paths[0].path = "/proc/loadavg";
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/loadavg", READ), 0);
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/stat", READ), ENOENT);
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/1/status", READ), ENOENT);
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/sys", FOLDER), ENOENT);
+}
+
 /* What is missing below a bound folder must not be made in the real one. */
 static void test_missing_below_a_listed(void **state)
 {
@@ -380,6 +414,8 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_symlink_is_left_out),
         cmocka_unit_test(test_missing_is_an_empty_folder),
+        cmocka_unit_test(test_optional),
+        cmocka_unit_test(test_file_of_proc),
         cmocka_unit_test(test_missing_below_a_listed),
         cmocka_unit_test(test_nested),
         cmocka_unit_test(test_submounts_follow),

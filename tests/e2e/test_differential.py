@@ -3,7 +3,7 @@
 A scenario is a list of steps, run on one connection of each agent. A step is a request (sent as JSON), or raw bytes
 (what comes back before the next sync is the list of replies). "$h" stands for the handle that the step named "h" got.
 Replies are compared after normalisation: handles by name, folders, times; error texts only where a client reads them
-(the table of contract texts), and the kernel's reason at the end of any.
+(the table of contract texts), and the kernel's reason at the end of any. Counters are held against readings of our own.
 """
 
 import base64
@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+import counters
 from harness import CODE, PEER_PROGRAM, ROOT, Agent, Peer
 
 ROWS = json.loads((ROOT / "tests" / "differences.json").read_text())
@@ -66,7 +67,10 @@ def raw(text):
     return (text.encode() if isinstance(text, str) else text), None
 
 
-PLAIN = ["guest-ping", "guest-get-time", "guest-get-host-name", "guest-get-osinfo", "guest-get-timezone"]
+PLAIN = ["guest-ping", "guest-get-time", "guest-get-host-name", "guest-get-osinfo", "guest-get-timezone", "guest-get-vcpus",
+         "guest-get-memory-blocks", "guest-get-memory-block-info", "guest-get-cpustats", "guest-get-diskstats"]
+# Lists that qemu-ga gives in the order of the folder, and what tells their elements apart.
+UNSORTED = {"guest-get-vcpus": "logical-id", "guest-get-memory-blocks": "phys-index"}
 MODES = ["r", "rb", "w", "wb", "a", "ab", "r+", "rb+", "r+b", "w+", "wb+", "w+b", "a+", "ab+", "a+b"]
 BAD_MODES = ["", "x", "rw", "e", "R", "r ", "rbb", "br", "wx"]
 
@@ -75,6 +79,7 @@ SCENARIOS = {
     "plain with empty arguments": [({"execute": command, "arguments": {}}, None) for command in PLAIN],
     "plain with an unexpected argument": [({"execute": c, "arguments": {"x": 1}}, None) for c in PLAIN],
     "info": [step("guest-info"), ({"execute": "guest-info", "arguments": {"x": 1}}, None)],
+    "commands that qemu-ga has only had since": [step("guest-get-load"), step("guest-get-load", x=1)],
     "sync": [step("guest-sync", id=n) for n in (0, 1, -1, 2**53, 2**63 - 1, -2**63)]
     + [step("guest-sync", id=v) for v in (2**63, 1.0, 1.5, "1", None, True, [1], {})]
     + [step("guest-sync"), step("guest-sync", id=1, other=2)],
@@ -182,6 +187,7 @@ class Runner:
     def __init__(self, agent, path):
         self.agent, self.path, self.names = agent, path, {}
         self.client = agent.client()
+        self.before = {command: read() for command, read in counters.READ.items()}
 
     def fill(self, value):
         if isinstance(value, dict):
@@ -209,9 +215,21 @@ class Runner:
             reply["error"]["desc"] = self.text(reply["error"]["desc"])
         elif command == "guest-get-time" and abs(reply["return"] / 1e9 - time.time()) < 10:
             reply["return"] = "<now>" if reply["return"] % 1000 == 0 else "<now, with nanoseconds>"
+        elif command in counters.READ:
+            reply["return"] = [self.counted(command, row) for row in reply["return"]]
+        elif command in UNSORTED:
+            reply["return"].sort(key=lambda row: row[UNSORTED[command]])
         elif command == "guest-info":
             reply["return"]["supported_commands"].sort(key=lambda row: row["name"])
         return reply
+
+    def counted(self, command, row):
+        """A row of counters without those that lie between our own readings, before the scenario and now."""
+        key, values = counters.split(command, row)
+        wrong = counters.outside(values, self.before[command][key], counters.READ[command]()[key])
+        for name in set(values) - set(wrong):
+            values[name] = "<between>"
+        return [key, row.get("type"), values]
 
     def text(self, desc):
         desc = desc.replace(str(self.path), "$dir")

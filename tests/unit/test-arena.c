@@ -89,6 +89,26 @@ static void test_size_zero(void **state)
     assert_null(bh_arena_alloc(&arena, 1));
 }
 
+static void test_growing_array(void **state)
+{
+    _cleanup_arena_ struct bh_arena arena;
+    uint32_t *array = NULL;
+
+    (void)state;
+    bh_arena_init(&arena, (16 + 32 + 64) * sizeof(*array));
+    for (uint32_t n = 0; n < 64; n++) {
+        array = bh_arena_more(&arena, array, n, sizeof(*array));
+        assert_non_null(array);
+        assert_int_equal(array[n], 0);
+        array[n] = n + 1;
+    }
+    for (uint32_t n = 0; n < 64; n++)
+        assert_int_equal(array[n], n + 1);
+    assert_null(bh_arena_more(&arena, array, 64, sizeof(*array)));
+    assert_null(bh_arena_more(&arena, NULL, 0, SIZE_MAX / 2 + 1));
+    assert_null(bh_arena_more(&arena, array, 64, SIZE_MAX / 64));
+}
+
 static void test_text(void **state)
 {
     _cleanup_arena_ struct bh_arena arena;
@@ -115,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_blocks_are_apart),
         cmocka_unit_test(test_reset_keeps_first_block),
         cmocka_unit_test(test_size_zero),
+        cmocka_unit_test(test_growing_array),
         cmocka_unit_test(test_text),
     };
 

@@ -1,5 +1,5 @@
 /*
- * What the commands about CPUs, memory blocks, disks and load read, apart from where: each takes its folder
+ * What the commands about CPUs, memory blocks and disks read, apart from where: each takes its folder
  * or its file from the caller, so that tests have their own.
  *
  * All of them write their result only on success; lists lie in the arena. -E2BIG = more than `max` elements.
@@ -39,6 +39,3 @@ int bh_cpustats_read(int folder, const char *name, uint64_t per_second, uint32_t
 /* From a file like /proc/diskstats. */
 int bh_diskstats_read(int folder, const char *name, uint32_t max, struct bh_arena *arena,
                       struct bh_guest_get_diskstats_ret *ret);
-
-/* From a file like /proc/loadavg. -EBADMSG if it does not begin with three numbers of two decimals. */
-int bh_load_read(int folder, const char *name, struct bh_guest_load *ret);
