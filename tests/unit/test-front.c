@@ -25,7 +25,7 @@
 #include "protocol/wire/control.h"
 #include "tests/unit/front-fixture.h"
 
-#define HEARD_MAX (4u * 1024u * 1024u)
+#define HEARD_MAX (16u * 1024u * 1024u)
 
 static struct fixture *f;
 static char *heard; /* what the client has read, NUL-terminated */

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "protocol/codes.h"
+#include "protocol/commands.h"
+#include "protocol/wire/codec.h"
 #include "workers/info/inventory.h"
 #include "workers/info/numbered.h"
 #include "workers/info/procfile.h"
@@ -643,16 +646,89 @@ static void test_diskstats_limit(void **state)
     assert_int_equal(bh_diskstats_read(folder, "none", MAX, &arena, &ret), -ENOENT);
 }
 
+/* Everything that `type` can hold, at its longest. */
+static void fill(const struct bh_type *type, char *value)
+{
+    static char longest[4096];
+
+    memset(longest, 'n', sizeof(longest));
+    for (uint32_t i = 0; i < type->n_fields; i++) {
+        const struct bh_field *field = &type->fields[i];
+        struct bh_str str = { longest, (uint32_t)field->limit };
+
+        if (field->flags & BH_FIELD_OPTIONAL)
+            value[field->has] = 1;
+        if (field->kind == BH_KIND_STRUCT)
+            fill(field->of.type, value + field->offset);
+        if (field->kind == BH_KIND_STR)
+            memcpy(value + field->offset, &str, sizeof(str));
+    }
+}
+
+/* As many elements as the schema allows fit into the reply and the memory that it allows; one more does not.
+ */
+static void check_full_list(enum bh_command_id id)
+{
+    const struct bh_command *command = &bh_commands[id];
+    const struct bh_field *list = &command->ret->fields[0];
+    const struct bh_call call = { .command = command };
+    const uint32_t most = bh_most_items(&call), more = most + 1;
+    char ret[64] = { 0 }, *elements = calloc(more, list->of.type->size);
+    struct bh_bytes bytes;
+
+    assert_non_null(elements);
+    for (uint32_t i = 0; i < more; i++)
+        fill(list->of.type, elements + (size_t)i * list->of.type->size);
+    memcpy(ret + list->offset, &elements, sizeof(elements));
+    memcpy(ret + list->count, &most, sizeof(most));
+    bh_arena_deinit(&arena);
+    bh_arena_init(&arena, BH_WORKER_ARENA_MAX - 3u * most * list->of.type->size); /* what growing takes */
+    assert_int_equal(bh_encode(command->ret, ret, command->reply_max, &arena, &bytes), 0);
+    memcpy(ret + list->count, &more, sizeof(more));
+    assert_int_equal(bh_encode(command->ret, ret, command->reply_max, &arena, &bytes), -E2BIG);
+    free(elements);
+}
+
+static void test_full_lists(void **state)
+{
+    (void)state;
+    check_full_list(BH_CMD_GUEST_GET_VCPUS);
+    check_full_list(BH_CMD_GUEST_GET_MEMORY_BLOCKS);
+    check_full_list(BH_CMD_GUEST_GET_CPUSTATS);
+    check_full_list(BH_CMD_GUEST_GET_DISKSTATS);
+}
+
+/* What the client is told of each outcome. */
+static void test_answers(void **state)
+{
+    struct bh_error error = { 0 };
+    struct bh_call call = { .command = &bh_commands[BH_CMD_GUEST_GET_VCPUS], .error = &error };
+
+    (void)state;
+    assert_int_equal(bh_procfile_done(&call, "/x", 0), 0);
+    assert_int_equal(error.code, 0);
+    assert_int_equal(bh_procfile_done(&call, "/x", -E2BIG), BH_E_REPLY_TOO_LARGE);
+    assert_string_equal(error.text, "/x tells of more than the 8192 that an answer may hold");
+    assert_int_equal(bh_procfile_done(&call, "/x", -EACCES), BH_E_KERNEL);
+    assert_string_equal(error.text, "cannot read /x: Permission denied");
+}
+
 #define T(test) cmocka_unit_test_setup(test, begin)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_read),           T(test_numbers),          T(test_columns),       T(test_lines),
-        T(test_long_lines),     T(test_numbered),         T(test_numbered_many), T(test_vcpus),
-        T(test_vcpus_limit),    T(test_vcpus_odd),        T(test_memory_blocks), T(test_memory_block_size),
-        T(test_cpustats),       T(test_cpustats_columns), T(test_cpustats_odd),  T(test_cpustats_other_clock),
-        T(test_cpustats_limit), T(test_cpustats_long),    T(test_diskstats),     T(test_diskstats_columns),
+        T(test_full_lists),     T(test_answers),
+        T(test_read),           T(test_numbers),
+        T(test_columns),        T(test_lines),
+        T(test_long_lines),     T(test_numbered),
+        T(test_numbered_many),  T(test_vcpus),
+        T(test_vcpus_limit),    T(test_vcpus_odd),
+        T(test_memory_blocks),  T(test_memory_block_size),
+        T(test_cpustats),       T(test_cpustats_columns),
+        T(test_cpustats_odd),   T(test_cpustats_other_clock),
+        T(test_cpustats_limit), T(test_cpustats_long),
+        T(test_diskstats),      T(test_diskstats_columns),
         T(test_diskstats_odd),  T(test_diskstats_limit),
     };
 
