@@ -161,6 +161,64 @@ SCENARIOS = {
     "handles": [s for n in (0, -1, 12, 2**63 - 1, 2**63, "1", 1.0, None) for s in
                 (read(handle=n), write(B64["one"], handle=n), seek(0, 0, handle=n), flush(handle=n), close(handle=n))],
     "closed twice": [open_("$dir/text"), close(), close(), read(), flush(), seek(0, 0), write(B64["one"])],
+    "ids": [raw('{"execute":"guest-ping","id":%s}' % text) for text in (
+        "0", "-1", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "18446744073709551615", "true",
+        "false", '""', "{}", "[[]]", "[1,[2,{}]]", '{"id":1}', '{"execute":"guest-info"}', "0.5", "-0.25", '"\\u0041"',
+        '"\\u00e9"', '"\\ud834\\udd1e"', '"\\b\\f\\n\\r\\t"', '"\\"\\\\"', '"\x7f"', "'single'", "'\"'", '"\'"')]
+    + [raw(b'{"execute":"guest-ping","id":"' + text + b'"}') for text in
+       (b"\xc3\xa9", b"\xe2\x82\xac", b"\xf0\x9f\x98\x80", b"\xef\xbf\xbd")],
+    "ids that are no JSON": [raw(b'{"a":' + text + b"}\n") for text in (
+        b"0e1", b"-", b"1e", b"1.e1", b"--1", b"0x1", b"1_0", b"Infinity", b"nul", b"TRUE", b'"\xff"', b'"\xc0\xaf"',
+        b'"\xf5\x80\x80\x80"', b'"\xe2\x82"', b'"\xef\xbf\xbe"', b'"\xed\xbf\xbf"', b'"\\udc00"', b'"\\ud800\\ud800"',
+        b'"\\u12"', b'"\\u12g4"', b'"\\a"', b'"\x01"', b'"a\nb"', b"'a", b"1 2", b"[1,]", b"[,1]", b"[1 2]", b"{1:2}",
+        b'{"b" 1}', b'{"b":}', b'{"b":1,}', b'{,}', b"/* */ 1", b"#")],
+    "white space": [raw(text) for text in (
+        '\n\n{"execute":"guest-ping"}\n', '\r\n{"execute":"guest-ping"}\r\n', '{\t"execute"\n:\r"guest-ping"\n}',
+        '{"execute":"guest-ping","arguments":{ \n }}', '{"execute":"guest-ping"} \t {"execute":"guest-ping","id":1}',
+        '{"execute":"guest-sync","arguments":{"id" : 5 } , "id" : [ 1 , 2 ] }')],
+    "several at once": [raw(text) for text in (
+        '{"execute":"guest-ping","id":1}{"execute":"guest-nothing","id":2}{"execute":"guest-sync","arguments":{"id":3}}',
+        '{"execute":"guest-sync","arguments":{"id":"x"},"id":1}\n{"execute":"guest-sync","arguments":{"id":2},"id":2}\n',
+        '{"execute":"guest-ping","id":1}' * 40, '{"execute":"guest-ping","no":1}{"id":3}{"execute":"guest-ping","id":4}',
+        '[1]\n{"execute":"guest-ping","id":1}\n"text"\n{"execute":"guest-ping","id":2}\n')],
+    "order of members": [raw(text) for text in (
+        '{"id":1,"execute":"guest-ping"}', '{"arguments":{"id":4},"execute":"guest-sync"}',
+        '{"arguments":{"id":4},"id":"i","execute":"guest-sync"}', '{"arguments":{},"execute":"guest-ping","id":null}')],
+    "twice": [raw(text) for text in (
+        '{"execute":"guest-sync","arguments":{"id":1,"id":2}}\n', '{"execute":"guest-ping","id":1,"id":1}\n',
+        '{"execute":"guest-ping","arguments":{},"arguments":{}}\n', '{"execute":"guest-ping","id":{"a":1,"a":2}}\n')],
+    "which fault is told": [raw(text) for text in (
+        '{"execute":"guest-nothing","arguments":{"x":1},"id":1}', '{"execute":"guest-nothing","arguments":[],"id":1}',
+        '{"execute":"guest-sync","arguments":{"x":1},"id":1}', '{"execute":"guest-file-read","arguments":{"handle":"1","x":1}}',
+        '{"execute":"guest-file-close","arguments":{}}', '{"execute":"guest-file-seek","arguments":{"handle":1,"offset":0}}',
+        '{"execute":"guest-file-write","arguments":{"handle":1}}', '{"execute":"guest-file-open","arguments":{"mode":"r"}}',
+        '{"execute":"guest-file-open","arguments":{"path":{}}}', '{"execute":"guest-file-open","arguments":{"path":[]}}',
+        '{"execute":"guest-file-open","arguments":{"path":true}}', '{"execute":"guest-file-read","arguments":{"handle":{}}}',
+        '{"execute":"guest-file-read","arguments":{"handle":[1]}}', '{"execute":"guest-file-read","arguments":{"handle":false}}',
+        '{"execute":"guest-ping","arguments":{"a":{"b":[1]}}}', '{"execute":"guest-info","arguments":{"":1}}')],
+    "depth": [raw('{"execute":"guest-ping","id":' + "[" * n + "]" * n + "}\n") for n in (1, 8, 32, 60)],
+    "cut short": [raw(b'{"execute":"guest-ping"\xff{"execute":"guest-ping","id":1}'), raw(b'{"a":"\xff{"execute":"guest-ping","id":2}'),
+                  raw(b'[[[[\xff{"execute":"guest-ping","id":3}'), raw(b'"\xff'), raw(b'{"execute":"guest-ping","id":4}\xff')],
+    "paths": [s for path in ("$dir/./text", "$dir//text", "$dir/closed/../text", "$dir/folder/inner", "$dir/to-folder/inner",
+                             "$dir/\u00e9", "$dir/with space", "$dir/line\nfeed", "$dir/" + "n" * 255)
+              for s in (open_(path), read(), close())]
+    + [open_(path) for path in ("$dir/text/", "$dir/text/.", "$dir/none/../text", "$dir/to-folder/none", "$dir/folder/../none",
+                                "$dir/\u00e8", "/", "//none", "$dir/" + "n/" * 300 + "x")],
+    "create in odd places": [s for path in ("$dir/folder/new", "$dir/to-folder/new2", "$dir/\u00fc", "$dir/ ", "$dir/-x", "$dir/a\nb")
+                             for s in (open_(path, "w"), write(B64["one"]), close(), open_(path), read(), close())],
+    "holes": [open_("$dir/w9", "w+"), seek(100, "set"), write(B64["one"]), seek(0, "cur"), seek(-1, "end"), read(),
+              seek(90, "set"), read(5), read(100), read(1), seek(0, "end"), write(B64["hello"]), seek(-13, "end"), read(), close()],
+    "append ignores the position": [open_("$dir/text2", "a+"), seek(0, "set"), write(B64["one"]), seek(0, "set"), read(), close(),
+                                    open_("$dir/text2", "r+"), write(B64["one"]), seek(0, "set"), read(), close()],
+    "what another handle does": [open_("$dir/w10", "w", save="a"), open_("$dir/w10", "r", save="b"), read(handle="$b"),
+                                 write(B64["hello"], handle="$a"), flush(handle="$a"), read(handle="$b"), read(handle="$b"),
+                                 open_("$dir/w10", "w", save="c"), read(handle="$b"), seek(0, "set", handle="$b"),
+                                 read(handle="$b"), close(handle="$c"), close(handle="$b"), close(handle="$a")],
+    "written, not flushed": [open_("$dir/w11", "w", save="a"), open_("$dir/w11", "r", save="b"),
+                             write(B64["hello"], handle="$a"), read(handle="$b"), close(handle="$a"), close(handle="$b")],
+    "flush of all kinds": [s for path, mode in (("$dir/text", "r"), ("$dir/text", "r+"), ("$dir", "r"), ("/dev/null", "w"),
+                                                ("$dir/fifo", "r"), ("$dir/fifo", "r+")) for s in (open_(path, mode), flush(), close())],
+    "fifo": [open_("$dir/fifo", "w"), open_("$dir/fifo", "r+"), write(B64["hello"]), seek(0, "cur"), close()],
     "two handles of one file": [open_("$dir/w8", "w", save="a"), open_("$dir/w8", "r", save="b"),
                                 write(B64["hello"], handle="$a"), flush(handle="$a"), read(handle="$b"),
                                 close(handle="$a"), close(handle="$b")],
@@ -179,6 +237,11 @@ def furnish(path):
     os.link(path / "text", path / "hard")
     os.mkfifo(path / "fifo")
     (path / "closed").mkdir(mode=0o700)
+    (path / "folder").mkdir()
+    (path / "to-folder").symlink_to("folder")
+    (path / "folder" / "inner").write_bytes(b"inner\n")
+    for name in ("\u00e9", "with space", "line\nfeed", "n" * 255):
+        (path / name).write_text(name)
 
 
 class Runner:
@@ -302,7 +365,7 @@ def peer_and_agent(tmp_path_factory):
 
 
 def test_enough():
-    assert sum(len(steps) for steps in SCENARIOS.values()) >= 120
+    assert sum(len(steps) for steps in SCENARIOS.values()) >= 650
 
 
 @pytest.mark.root
