@@ -39,6 +39,19 @@ static void print_row(const char *name, const char *value)
     putchar('\n');
 }
 
+/* A list of -a or -b, which may be one that names nothing. */
+static void print_list(const char *name, struct json_object *names)
+{
+    if (!json_object_is_type(names, json_type_array))
+        return;
+    printf("%-10s", name);
+    for (size_t i = 0; i < count(names); i++) {
+        putchar(' ');
+        ctl_print_clean(stdout, json_object_get_string(json_object_array_get_idx(names, i)));
+    }
+    putchar('\n');
+}
+
 static void print_agent(struct json_object *status, bool alive)
 {
     struct json_object *policy = part(status, "policy"), *audit = part(status, "audit");
@@ -56,6 +69,8 @@ static void print_agent(struct json_object *status, bool alive)
     ctl_print_clean(stdout, ctl_json_text(policy, "state", "?"));
     printf("), digest %.16s\n", ctl_json_text(policy, "digest", "?"));
     print_row("", ctl_json_text(policy, "message", ""));
+    print_list("allow-rpcs", part(status, "allow-rpcs"));
+    print_list("block-rpcs", part(status, "block-rpcs"));
     printf("%-10s ", "audit");
     ctl_print_clean(stdout, ctl_json_text(audit, "dir", "?"));
     printf(", segment %" PRId64 "\n", ctl_json_number(audit, "segment"));

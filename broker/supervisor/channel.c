@@ -36,10 +36,11 @@ static int say(char *why, size_t size, int error, const char *format, ...)
 static int set_path(struct bh_channel_row *channel, const struct bh_options *options, char *why, size_t size)
 {
     const char *path = channel->row->method[0] ? channel->row->path : options->path;
+    const char *method = channel->row->method[0] ? channel->row->method : options->method;
 
-    if (channel->row->method[0] && strcmp(channel->row->method, "unix-listen"))
+    if (strcmp(method, "unix-listen") || !path)
         return say(why, size, -EOPNOTSUPP, "channel %s: this build does not serve %s; use unix-listen",
-                   channel->row->name, channel->row->method);
+                   channel->row->name, method);
     if (strlen(path) > BH_SOCKET_PATH_MAX)
         return say(why, size, -ENAMETOOLONG, "channel %s: the path is longer than a socket's may be",
                    channel->row->name);

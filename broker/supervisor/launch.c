@@ -96,7 +96,8 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
     const char *step = "";
     int r;
 
-    bh_log_init(profile->program, s->options.verbose ? BH_LOG_DEBUG : BH_LOG_NOTICE);
+    bh_log_init(profile->program, BH_LOG_NOTICE);
+    bh_log_style(s->options.verbose, s->options.log_file);
     seats->fds[BH_FD_STATUS] = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     take_seats(seats);
     reset_signals();
@@ -121,7 +122,9 @@ static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct b
     *ret = (struct bh_boot){ .magic = BH_BOOT_MAGIC,
                              .source = process->source,
                              .required = (uint32_t)settings[BH_SET_FENCES_REQUIRED],
-                             .off = (uint32_t)settings[BH_SET_FENCES_OFF] };
+                             .off = (uint32_t)settings[BH_SET_FENCES_OFF],
+                             .log_verbose = s->options.verbose,
+                             .log_stamped = s->options.log_file != NULL };
     if (process->user != BH_NO_USER)
         ret->user = process->user;
     if (process->channel >= 0) {

@@ -24,6 +24,8 @@
 #include "broker/audit/store.h"
 #include "broker/places.h"
 #include "broker/programdir.h"
+#include "broker/supervisor/daemon.h"
+#include "broker/supervisor/lists.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/confine/caps.h"
 #include "protocol/base/clock.h"
@@ -33,6 +35,8 @@
 
 #define STOP_GRACE_MS                                                                                        \
     1000 /* for the processes to go, and again for the audit process to write what is queued */
+
+#define START_GRACE_MS 10000 /* for what keeps running to be confined, before a daemon is said to serve */
 
 static struct bh_supervisor supervisor;
 
@@ -137,9 +141,10 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
 
-    bh_log_init("bulkhead", BH_LOG_NOTICE);
     bh_options_parse(&s->options, argc, argv);
-    bh_log_init("bulkhead", s->options.verbose ? BH_LOG_DEBUG : BH_LOG_NOTICE);
+    settle_environment();
+    bh_daemon_start(&s->options);
+    (void)prctl(PR_SET_NAME, s->options.program);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
@@ -148,7 +153,6 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
-    settle_environment();
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);
@@ -189,7 +193,7 @@ static void await(const struct bh_process *process, uint64_t until)
 
 /* Nobody is asked to go, for one that was taken over may have blocked every other signal,
  * and nobody is waited for without end. */
-static void stop(struct bh_supervisor *s)
+static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     struct bh_process *audit = &s->processes[0];
@@ -208,7 +212,8 @@ static void stop(struct bh_supervisor *s)
         (void)kill(audit->pid, SIGKILL);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
-    exit(0);
+    bh_daemon_end();
+    exit(status);
 }
 
 static void serve_signals(struct bh_supervisor *s, int fd)
@@ -220,7 +225,7 @@ static void serve_signals(struct bh_supervisor *s, int fd)
         case SIGTERM:
         case SIGINT:
         case SIGHUP: /* ends, as qemu-ga does; but nothing that is queued is lost */
-            stop(s);
+            stop(s, 0);
             break;
         case SIGUSR1:
             bh_status_write(s);
@@ -273,6 +278,49 @@ static void say_start(struct bh_supervisor *s)
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_log(BH_LOG_NOTICE, "channel %s listens on %s under %s", s->channels[i].row->name,
                s->channels[i].path, s->policy_source);
+    bh_lists_say(s);
+}
+
+/* What keeps running runs, is confined and waits for its work. */
+static bool is_up(const struct bh_supervisor *s)
+{
+    for (unsigned i = 0; i < s->n_processes; i++) {
+        const struct bh_process *process = &s->processes[i];
+
+        if ((process->wanted || process->pid) && (!process->pid || !bh_fences(s, process)))
+            return false;
+    }
+    return true;
+}
+
+static const struct bh_process *failed(const struct bh_supervisor *s)
+{
+    for (unsigned i = 0; i < s->n_processes; i++)
+        if (s->processes[i].restarts)
+            return &s->processes[i];
+    return NULL;
+}
+
+/* Whoever starts a daemon is told the truth: nothing is said to serve before it does. */
+static void await_first(struct bh_supervisor *s)
+{
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + START_GRACE_MS;
+
+    while (!is_up(s)) {
+        const struct bh_process *process = failed(s);
+
+        if (process)
+            bh_log(BH_LOG_ERROR, "%s cannot be started; start without -d, or with -l, to see what it says",
+                   process->label);
+        else if (bh_clock_ms(CLOCK_MONOTONIC) > until)
+            bh_log(BH_LOG_ERROR, "not everything that belongs to the agent runs after %d seconds",
+                   START_GRACE_MS / 1000);
+        if (process || bh_clock_ms(CLOCK_MONOTONIC) > until)
+            stop(s, 1);
+        (void)poll(NULL, 0, 2);
+        bh_reap(s);
+        (void)bh_start_wanted(s);
+    }
 }
 
 int main(int argc, char **argv)
@@ -285,7 +333,10 @@ int main(int argc, char **argv)
     open_log(s);
     say_start(s);
     (void)bh_start_wanted(s);
+    if (s->options.daemon)
+        await_first(s);
     bh_status_write(s);
+    bh_daemon_ready();
     for (;;)
         round_of(s, signals);
 }

@@ -12,8 +12,9 @@
 
 /* Strings live as long as the process. Paths of folders and of files that are opened later are absolute. */
 struct bh_options {
+    const char *program;    /* "bulkhead", or "qemu-ga" where it was called so */
     const char *method;     /* "virtio-serial", "isa-serial", "unix-listen" or "vsock-listen" */
-    const char *path;       /* of the device or socket; vsock: "CID:PORT" */
+    const char *path;       /* of the device or socket; vsock: "CID:PORT"; NULL with an inherited socket */
     const char *state_dir;  /* an existing folder */
     const char *audit_dir;  /* or NULL: below the state folder, or what places.h says */
     const char *policy;     /* name of a shipped profile, path of a file, or NULL: what places.h says */
@@ -25,7 +26,8 @@ struct bh_options {
     int inherited;          /* the listening socket that the service manager left, or -1 */
     bool own_state_dir;     /* -t was given */
     bool verbose, daemon;
-    bool retry_path; /* a channel that cannot be opened, or is lost, is tried again */
+    bool retry_path;          /* a channel that cannot be opened, or is lost, is tried again */
+    const char *loose_config; /* the configuration file, if others than root and its reader may write to it */
 };
 
 /* Fills `ret`, or prints a sentence, the help or what was asked for and ends the process (status 0 for help,

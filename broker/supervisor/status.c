@@ -10,16 +10,17 @@
 #include <unistd.h>
 
 #include "broker/audit/store.h"
+#include "broker/supervisor/narrow.h"
 #include "broker/supervisor/supervisor.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
 /* What the process table and the policy hold are names and sentences; nothing is trusted to be clean. */
-static void string(FILE *out, const char *text)
+static void string_of(FILE *out, const char *text, size_t len)
 {
     fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
 
         if (c == '"' || c == '\\')
             fprintf(out, "\\%c", c);
@@ -29,6 +30,11 @@ static void string(FILE *out, const char *text)
             fputc(c, out);
     }
     fputc('"', out);
+}
+
+static void string(FILE *out, const char *text)
+{
+    string_of(out, text, strlen(text));
 }
 
 static void member(FILE *out, const char *name, const char *value)
@@ -54,7 +60,7 @@ static void fences(FILE *out, const char *name, uint32_t mask)
     fputc(']', out);
 }
 
-static uint32_t achieved(const struct bh_supervisor *s, const struct bh_process *process)
+uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process)
 {
     return process->state ? process->state->fences : s->audit_state->fences;
 }
@@ -71,9 +77,9 @@ static void process_row(FILE *out, const struct bh_supervisor *s, const struct b
     member(out, "label", process->label);
     member(out, "channel", process->channel < 0 ? "" : policy->slice->channel);
     fprintf(out, "\"pid\": %d, \"restarts\": %u, ", (int)process->pid, process->restarts);
-    fences(out, "fences", achieved(s, process));
+    fences(out, "fences", bh_fences(s, process));
     fputs(", ", out);
-    fences(out, "missing", meant & ~achieved(s, process));
+    fences(out, "missing", meant & ~bh_fences(s, process));
     fputc('}', out);
 }
 
@@ -138,6 +144,31 @@ static void missing(FILE *out, const struct bh_supervisor *s)
     fputs("],\n", out);
 }
 
+struct list {
+    FILE *out;
+    const char *comma;
+};
+
+static void list_name(void *context, const char *name, int len, int command)
+{
+    struct list *list = context;
+
+    (void)command;
+    fputs(list->comma, list->out);
+    string_of(list->out, name, (size_t)len);
+    list->comma = ", ";
+}
+
+/* A list of -a or -b; null where none was given, which is not the same as one that names nothing. */
+static void list(FILE *out, const char *name, const char *names)
+{
+    struct list list = { out, "" };
+
+    fprintf(out, "\"%s\": %s", name, names ? "[" : "null");
+    bh_narrow_each(names, list_name, &list);
+    fputs(names ? "], " : ", ", out);
+}
+
 static void digest(FILE *out, const struct bh_supervisor *s)
 {
     fputs("\"digest\": \"", out);
@@ -159,6 +190,8 @@ static void document(FILE *out, const struct bh_supervisor *s)
     member(out, "message", s->policy_message);
     digest(out, s);
     fputs(",\n", out);
+    list(out, "allow-rpcs", s->options.allow_rpcs);
+    list(out, "block-rpcs", s->options.block_rpcs);
     missing(out, s);
     fputs("  \"audit\": {", out);
     member(out, "dir", bh_log_store_path(s->store));

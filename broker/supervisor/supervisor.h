@@ -135,6 +135,9 @@ uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *pro
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 
+/* The fences that this process has reported, by bit; 0: it is not confined yet. */
+uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
+
 /* --- status.c, journal.c -------------------------------------------------------- */
 
 /* Writes status.json anew. */

@@ -21,3 +21,8 @@ static inline uint64_t bh_clock_ms(clockid_t clock)
 {
     return bh_clock_ns(clock) / 1000000u;
 }
+
+#define BH_CLOCK_TEXT_MAX 64
+
+/* A moment, in nanoseconds since 1970, as people read it: RFC 3339 in UTC with microseconds. */
+void bh_clock_text(uint64_t ns, char ret[BH_CLOCK_TEXT_MAX]);

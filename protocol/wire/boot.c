@@ -36,6 +36,7 @@ const struct bh_boot *bh_boot_map(void)
         bh_die(STATUS_CONFIG, "the boot record is not sealed");
     if (boot->magic != BH_BOOT_MAGIC || !memchr(boot->channel, '\0', sizeof(boot->channel)))
         bh_die(STATUS_CONFIG, "the boot record is not of this build");
+    bh_log_style(boot->log_verbose, boot->log_stamped);
     return boot;
 }
 

@@ -46,8 +46,9 @@ struct bh_boot {
     uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
-    uint64_t caps;          /* what the five sets must show */
-    uint32_t required, off; /* fences, as the policy says; for a process that has no slice of it */
+    uint64_t caps;                    /* what the five sets must show */
+    uint32_t required, off;           /* fences, as the policy says; for a process that has no slice of it */
+    uint8_t log_verbose, log_stamped; /* how it writes to the log it inherits: bh_log_style */
     char channel[BH_CHANNEL_NAME_MAX];
 };
 
@@ -67,6 +68,7 @@ struct bh_state {
     uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
 };
 
-/* Maps and checks both. The process ends with a message if they are not what the supervisor makes. */
+/* Maps and checks both, and logs from then on as the boot record says. The process ends with a message if
+ * they are not what the supervisor makes. */
 const struct bh_boot *bh_boot_map(void);
 struct bh_state *bh_state_map(void);

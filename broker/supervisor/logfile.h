@@ -1,0 +1,14 @@
+/*
+ * The log as a file: descriptor 2 of the supervisor, and of everything that it starts
+ * from then on.
+ *
+ * Trust: in = CONFIG (the path); out = CHECKED; called by = supervisor
+ */
+#pragma once
+
+/*
+ * Opens `path` for appending, makes it (0600) if it is not there, and puts it in the place of standard error.
+ * Calling it again opens it anew: after a rotation the supervisor and the processes that it starts write to
+ * the new file, and those that run already to the old one. 0, or -errno: what was there stays.
+ */
+int bh_log_file_open(const char *path);
