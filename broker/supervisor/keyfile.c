@@ -51,6 +51,8 @@ static const char *key_fault(const char *key)
     const char *p = key + strcspn(key, "[]");
 
     if (*p == '[') {
+        if (p > key && strchr(WHITE, p[-1]))
+            return p;
         p++;
         while (isalnum((unsigned char)*p) || (*p && strchr("-_.@", *p)))
             p++;

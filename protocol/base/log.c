@@ -37,24 +37,32 @@ void bh_log_last_act(void (*act)(void))
     log_last_act = act;
 }
 
-/* C0 and DEL, and C1 as UTF-8 has it: 0xC2 and one of 0x80..0x9F. */
-static bool is_control(const char *p)
+/* Bytes of the control character at `p`, or 0: C0 and DEL, and C1 as UTF-8 has it (0xC2 and one of
+ * 0x80..0x9F). */
+static size_t control(const char *p)
 {
     unsigned char c = (unsigned char)p[0], next = c ? (unsigned char)p[1] : 0;
 
-    return c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0);
+    if (c < 0x20 || c == 0x7f)
+        return 1;
+    return c == 0xc2 && next >= 0x80 && next < 0xa0 ? 2 : 0;
 }
 
 /* Appends `text`, cleaned, and the end of the line; what does not fit is cut. Returns the new length. */
 static size_t put_clean(char line[BH_LOG_LINE_MAX], size_t len, const char *text)
 {
     const size_t room = BH_LOG_LINE_MAX - sizeof("\\xNN\n");
+    size_t escape = 0; /* bytes that are to be escaped from here on */
 
-    for (; *text && len < room; text++)
-        if (is_control(text))
+    for (; *text && len < room; text++) {
+        escape = escape ? escape - 1 : 0;
+        if (!escape)
+            escape = control(text);
+        if (escape)
             len += (size_t)snprintf(line + len, sizeof("\\xNN"), "\\x%02x", (unsigned char)*text);
         else
             line[len++] = *text;
+    }
     line[len++] = '\n';
     return len;
 }
