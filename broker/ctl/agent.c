@@ -17,6 +17,8 @@
 
 #define READ_STEP (256u * 1024u)
 
+#define SYNC_DISABLED "Command guest-sync-delimited has been disabled" /* words that clients may rely on */
+
 static int connect_to(struct ctl_agent *agent)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -145,6 +147,10 @@ static int await_sentinel(struct ctl_agent *agent)
             agent->line = (size_t)(mark - agent->data) + 1;
             return CTL_OK;
         }
+        if (agent->len > 0 && memmem(agent->data, agent->len, SYNC_DISABLED, strlen(SYNC_DISABLED)))
+            return ctl_fail(CTL_FAILED,
+                            "the agent refuses guest-sync-delimited, without which no answer is known to be "
+                            "ours; its -a, -b or policy must let it through");
         agent->len = 0;
         status = receive(agent, until, false);
         if (status != CTL_OK)

@@ -63,8 +63,7 @@ static bool is_alive(pid_t pid)
 
     (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
     file = pid > 1 ? fopen(path, "re") : NULL;
-    return file && fgets(name, sizeof(name), file) &&
-           (strcmp(name, "bulkhead\n") == 0 || strcmp(name, "qemu-ga\n") == 0); /* as it was called */
+    return file && fgets(name, sizeof(name), file) && strcmp(name, "bulkhead\n") == 0;
 }
 
 /* Waits for the file that the signal brings; the old one will do if it does not come. */

@@ -13,8 +13,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#define ECHO_FD 256 /* above every number that a child of ours puts something at, so that it cannot hit one  \
-                     */
+#define ECHO_FD 256 /* above every number that a child of ours puts something at: it cannot hit one */
 
 static int waiter = -1, old_stderr = -1;
 

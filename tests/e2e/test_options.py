@@ -418,6 +418,14 @@ def test_allowed_commands(start):
         assert disabled(client, "guest-get-osinfo") and disabled(client, "guest-sync")
 
 
+def test_bulkheadctl_without_sync(start):
+    """It says what is missing instead of waiting for an answer that cannot come."""
+    agent = start("open", "-a", "guest-ping")
+    begin = time.monotonic()
+    done = agent.ctl("call", "guest-ping", "--state-dir", agent.folder, check=False)
+    assert done.returncode == 1 and "guest-sync-delimited" in done.stderr and time.monotonic() - begin < 5
+
+
 def test_block_wins_and_files_count(start, folder):
     config = write(folder, G + "allow-rpcs=guest-ping,guest-get-time\nblock-rpcs=guest-get-osinfo\n")
     with start("open", "-c", config, "-a", "guest-sync,guest-get-osinfo", "-b", "guest-get-time").client() as client:
