@@ -10,6 +10,9 @@ import pytest
 from harness import BUILD, PEER_PROGRAM, Agent, Peer
 
 
+os.environ["QGA_CONF"] = "/nonexistent/qemu-ga.conf"  # what this machine has configured is no part of a test
+
+
 @pytest.fixture
 def folder():
     """A short path below /tmp that every user may walk through: socket paths end at 107 bytes."""
