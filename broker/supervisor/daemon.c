@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,7 +61,6 @@ static void go_into_background(void)
     }
     (void)close(ready[0]);
     waiter = ready[1];
-    (void)umask(077);
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || setsid() < 0 || chdir("/") < 0)
         bh_die(1, "cannot go into the background: %s", strerror(errno));

@@ -390,6 +390,11 @@ def test_which_file(folder):
     fails(run("-D", "-c", folder / "missing", config=of_environment), "missing")
 
 
+def test_shortest_name_of_the_list():
+    """Unambiguous in qemu-ga, so it stays so beside --audit-dir."""
+    assert run("-D", "--a=x").stdout.endswith(b"\nallow-rpcs=x\n")
+
+
 def test_lists_add_up(folder):
     config = write(folder, G + "allow-rpcs=a,b\nblock-rpcs=c\n")
     lines = run("-D", "-b", "d", "-a", "e,f", "-a", "g", "-b", "", config=config).stdout.decode().splitlines()
@@ -507,7 +512,10 @@ STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z bulkhead[a-z-]*\[\
 def test_log_file(start, folder):
     log = write(folder, "kept\n", "log", 0o640)
     agent = start("open", "-l", log)
-    kill(wait_for(lambda: agent.processes("front"), 5, "the front")[0]["pid"])
+    with agent.client() as client:
+        client.ok("guest-ping")
+        kill(agent.processes("front")[0]["pid"])
+        assert client.ok("guest-ping") == {}
     lines = wait_for(lambda: "signal 9" in log.read_text() and log.read_text().splitlines(), 5, "the death in the log")
     assert lines[0] == "kept" and not [line for line in lines[1:] if not STAMPED.fullmatch(line)]
     assert oct(log.stat().st_mode & 0o777) == "0o640"
@@ -551,10 +559,10 @@ def test_start_up_errors_are_told_twice(folder):
 class Daemon:
     """An agent started with -d; ended by the number in its pid file."""
 
-    def __init__(self, folder, *options, program=BULKHEAD, cwd=None):
+    def __init__(self, folder, *options, program=BULKHEAD, **more):
         self.folder, self.pid_file, self.socket = folder, folder / "pid", folder / "s"
         self.done = run("--policy", "open", "-t", folder, "-m", "unix-listen", "-p", self.socket, "-d", "-f", self.pid_file,
-                        *options, program=program, cwd=cwd)
+                        *options, program=program, **more)
         self.pid = int(self.pid_file.read_text()) if self.done.returncode == 0 else None
 
     def __enter__(self):
@@ -631,18 +639,35 @@ def test_daemon_whose_log_cannot_be_opened(folder):
     assert not (folder / "pid").exists()
 
 
-@pytest.mark.root
-def test_daemon_whose_front_does_not_start(folder):
-    """The channel is open, and nobody would answer: that is a failure, told with the process's name."""
+def broken(folder, name):
+    """The agent's programs, one of which is none."""
     programs = folder / "programs"
     programs.mkdir()
     for path in BUILD.glob("bulkhead*"):
         if path.is_file():
             shutil.copy(path, programs)
-    shutil.copy("/bin/false", programs / "bulkhead-front")
-    daemon = Daemon(folder, program=str(programs / "bulkhead"))
+    write(programs, "no program", name, 0o755)
+    return str(programs / "bulkhead")
+
+
+def test_daemon_whose_front_does_not_start(folder):
+    """The channel is open, and nobody would answer: that is a failure, told with the process's name."""
+    daemon = Daemon(folder, program=broken(folder, "bulkhead-front"))
     fails(daemon.done, "main/front ended with status", "main/front cannot be started")
     assert not daemon.pid_file.exists() and not daemon.socket.exists()
+
+
+@pytest.mark.root
+def test_pid_file_is_not_a_child_s(folder):
+    """A child that dies before it is another program is a copy of the daemon, and leaves its pid file alone. As an ordinary
+    user, for root's children cannot reach it any more."""
+    program = broken(folder, "bulkhead-info")
+    os.chown(folder, 65534, 65534)
+    with Daemon(folder, "-l", folder / "log", program=program, user=65534, group=65534, extra_groups=[]) as daemon:
+        with Client(daemon.socket) as client:
+            assert client.error("guest-get-osinfo")[0] == "GenericError"
+        assert "bulkhead-info" in (folder / "log").read_text()
+        assert daemon.pid_file.exists()
 
 
 def test_pid_file_of_a_killed_daemon_is_taken_over(folder):

@@ -1,6 +1,7 @@
 """Started by an ordinary user: what needs no privilege is served, and what is missing is said."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,8 @@ def own(folder):
         if path.is_file():
             shutil.copy(path, folder / "bin")
 
-    def make(policy):
-        agent = Agent(folder / "run", policy, build=folder / "bin", prefix=AS_USER)
+    def make(policy, *options):
+        agent = Agent(folder / "run", policy, *options, build=folder / "bin", prefix=AS_USER)
         for path in (folder / "run", *(folder / "run").iterdir()):
             os.chown(path, NOBODY, NOBODY)
         return agent
@@ -44,6 +45,14 @@ def test_a_required_fence_that_is_missing_keeps_every_process_from_starting(own)
         assert agent.status()["policy"]["state"] == "loaded"
         with agent.client(timeout=0.5) as client, pytest.raises((OSError, Gone)):
             client.call("guest-ping")
+
+
+def test_what_children_say_has_the_time_in_a_log_file(own, folder):
+    log = folder / "run" / "log-file"
+    agent = own("policy 1\ncommands 43\nuse standard\nset fence-view required\n", "-l", log)
+    agent.answers = lambda: log.exists() and "fence view is required by the policy" in log.read_text()
+    with agent:
+        assert not [line for line in log.read_text().splitlines() if not re.match(r"\d{4}-\d\d-\d\dT[\d:.]{15}Z bulkhead", line)]
 
 
 def test_a_fence_that_is_off_is_not_missing(own):
