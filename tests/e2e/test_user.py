@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import BUILD, Agent, Gone, proc_status
+from harness import BUILD, Agent, Gone, proc_status, wait_for
 
 pytestmark = pytest.mark.root
 NOBODY = 65534
@@ -40,7 +40,8 @@ def agent(own):
 
 def test_a_required_fence_that_is_missing_keeps_every_process_from_starting(own):
     agent = own("policy 1\ncommands 43\nuse standard\nset fence-view required\n")
-    agent.answers = lambda: "fence view is required by the policy" in agent.log_text()
+    status = agent.folder / "bulkhead" / "status.json"
+    agent.answers = lambda: status.exists() and "fence view is required by the policy" in agent.log_text()
     with agent:
         assert agent.status()["policy"]["state"] == "loaded"
         with agent.client(timeout=0.5) as client, pytest.raises((OSError, Gone)):
@@ -57,7 +58,8 @@ def test_what_children_say_has_the_time_in_a_log_file(own, folder):
 
 def test_a_fence_that_is_off_is_not_missing(own):
     with own("policy 1\ncommands 43\nuse standard\nset fence-view off\nset fence-landlock off\n") as agent:
-        for row in agent.processes():
+        rows = wait_for(lambda: all(row["fences"] for row in agent.processes()) and agent.processes(), 5, "all to be confined")
+        for row in rows:
             assert "landlock" not in row["fences"] + row["missing"] and "view" not in row["missing"]
             assert "seccomp" in row["fences"]
 
