@@ -86,7 +86,8 @@ static void inherit(struct bh_options *options)
         options->method = "vsock-listen";
         break;
     default:
-        bh_options_refuse(options, "descriptor 3, left by LISTEN_FDS, is no listening unix or vsock socket");
+        bh_options_refuse(
+            options, "descriptor 3, left by LISTEN_FDS, is neither a unix nor a virtio socket that listens");
     }
     options->path = NULL;
     options->inherited = FIRST_INHERITED_FD;
