@@ -16,8 +16,6 @@ _Static_assert(sizeof(struct bh_slice) % 8 == 0 && sizeof(struct bh_bundle) % 8 
 _Static_assert(sizeof(struct bh_bundle_row) % 8 == 0, "slices are aligned");
 _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
 
-const char *const bh_channel_methods[] = { "unix-listen", "virtio", "isa-serial", "vsock-listen", NULL };
-
 const uint32_t bh_section_element_size[BH_SECTION_COUNT] = {
     [BH_SECTION_RULES] = sizeof(struct bh_rule),
     [BH_SECTION_INDEX] = sizeof(uint16_t),
@@ -297,16 +295,17 @@ int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
     return 0;
 }
 
-static bool method_ok(const struct bh_bundle_row *row)
+static bool way_ok(const struct bh_bundle_row *row)
 {
-    if (!field_ok(row->method, sizeof(row->method)) || !field_ok(row->path, sizeof(row->path)))
-        return false;
-    if (row->method[0] == '\0')
-        return row->path[0] == '\0';
-    for (unsigned i = 0; bh_channel_methods[i]; i++)
-        if (strcmp(row->method, bh_channel_methods[i]) == 0)
-            return row->path[0] != '\0';
-    return false;
+    return field_ok(row->method, sizeof(row->method)) && field_ok(row->path, sizeof(row->path)) &&
+           !bh_channel_way_fails(row->name, row->method, row->path);
+}
+
+/* Do two channels have the same name, or the same way? */
+static bool rows_clash(const struct bh_bundle_row *a, const struct bh_bundle_row *b)
+{
+    return strcmp(a->name, b->name) == 0 ||
+           (a->method[0] && strcmp(a->method, b->method) == 0 && strcmp(a->path, b->path) == 0);
 }
 
 int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size)
@@ -326,10 +325,10 @@ int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size)
 
         if (at > size || row->offset != at || row->size > size - at || row->size % 8 != 0)
             return -EBADMSG;
-        if (!channel_name_ok(row->name) || !method_ok(row))
+        if (!channel_name_ok(row->name) || !way_ok(row))
             return -EBADMSG;
         for (uint32_t k = 0; k < i; k++)
-            if (strcmp(row->name, bundle->rows[k].name) == 0)
+            if (rows_clash(row, &bundle->rows[k]))
                 return -EBADMSG;
         at += row->size;
     }

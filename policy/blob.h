@@ -131,8 +131,9 @@ struct bh_policy_user {
 /* A bundle: this header, `count` rows, then the slices. */
 struct bh_bundle_row {
     char name[BH_CHANNEL_NAME_MAX];
-    char method[16]; /* "" (given by -m/-p), "unix-listen", "virtio", "isa-serial", "vsock-listen" */
-    char path[128];
+    char
+        method[16]; /* one of bh_channel_methods; "": `main` as -m/-p and the configuration say, or `local` */
+    char path[128]; /* "" beside ""; else as bh_channel_way_fails has it */
     uint32_t offset, size;
 };
 
@@ -165,6 +166,18 @@ bool bh_path_is_clean(const char *path, size_t len);
 
 /* Ways to open a channel, as in a bundle's row; NULL at the end. */
 extern const char *const bh_channel_methods[];
+
+#define BH_CHANNEL_SOCKET_MAX 107 /* bytes of a unix socket's path */
+
+/*
+ * The rules for a channel's way: which name it may have, and what may stand behind `unix-listen:`, `virtio:`,
+ * `isa-serial:` and `vsock-listen:`. NULL if all is well, else a sentence that says what to mend. `path` may
+ * hold any bytes.
+ */
+const char *bh_channel_way_fails(const char *name, const char *method, const char *path);
+
+/* Is `main`, opened as the command line says, all that the policy opens? Then `local` has the same rules. */
+bool bh_bundle_governs_local(const struct bh_bundle *bundle);
 
 /* Maps BH_FD_POLICY, checks that it is sealed, and opens it. Ends the process with a message otherwise. */
 void bh_policy_map(struct bh_policy *ret);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "policy/confine/confine.h"
+#include "policy/lang/dump.h"
 #include "policy/lang/model.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
@@ -106,8 +107,8 @@ static uint64_t value_of(const struct bh_rule *rule, enum bh_rule_slot slot)
     }
 }
 
-static void write_setting(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule,
-                          const struct bh_setting_row *row)
+void bh_policy_dump_setting(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule,
+                            const struct bh_setting_row *row)
 {
     uint64_t value = value_of(rule, row->slot);
 
@@ -156,7 +157,7 @@ static void write_rule(FILE *out, const struct bh_policy *policy, const struct b
         (void)fputs(" {\n", out);
         for (unsigned i = 0; i < bh_n_settings; i++)
             if (bh_settings[i].domain == BH_DOMAIN_FILE)
-                write_setting(out, policy, rule, &bh_settings[i]);
+                bh_policy_dump_setting(out, policy, rule, &bh_settings[i]);
         (void)fputc('}', out);
     }
     (void)fputc('\n', out);
@@ -167,9 +168,7 @@ static void write_channel(FILE *out, const struct bh_slice *slice, const struct 
     static const uint64_t none[2];
     uint64_t all[2] = { 0 };
 
-    if (row->method[0] == '\0')
-        return;
-    (void)fprintf(out, "channel %s %s:%s", row->name, row->method, row->path);
+    (void)fprintf(out, row->method[0] ? "channel %s %s:%s" : "channel %s", row->name, row->method, row->path);
     for (unsigned i = 0; i < slice->settings[BH_SET_COMMANDS]; i++)
         bh_mask_add(all, i);
     if (memcmp(all, slice->only, sizeof(all)) != 0) {

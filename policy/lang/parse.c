@@ -68,37 +68,62 @@ static bool parse_commands(struct bh_parser *parser)
     return true;
 }
 
-static bool parse_method(struct bh_parser *parser, struct bh_channel_line *channel)
+/* METHOD:PATH, if it stands here: `main` and `local` need none. */
+static bool parse_way(struct bh_parser *parser, struct bh_channel_line *channel)
 {
-    struct bh_token token;
-    const char *colon;
-    unsigned i = 0;
+    struct bh_token token = parser->token;
+    struct bh_pos pos = channel->pos;
+    const char *colon, *fails;
 
-    if (!bh_parser_take(parser, BH_TOKEN_WORD, "METHOD:PATH", &token))
-        return false;
-    colon = strchr(token.text.ptr, ':');
-    channel->method =
-        bh_arena_str(parser->model->arena, token.text.ptr, colon ? (size_t)(colon - token.text.ptr) : 0);
-    channel->path = colon ? (struct bh_str){ colon + 1, (uint32_t)strlen(colon + 1) } : BH_STR("");
-    while (channel->method.ptr && bh_channel_methods[i] &&
-           strcmp(bh_channel_methods[i], channel->method.ptr) != 0)
-        i++;
-    if (!channel->method.ptr || !bh_channel_methods[i]) {
-        bh_error_at(
-            parser->model->diags, token.pos,
-            "a channel is opened by unix-listen:PATH, virtio:NAME, isa-serial:PATH or vsock-listen:CID:PORT");
+    channel->method = channel->path = BH_STR("");
+    if (token.kind == BH_TOKEN_WORD && strcmp(token.text.ptr, "only") != 0) {
+        bh_parser_advance(parser);
+        colon = strchr(token.text.ptr + 1, ':'); /* a method has a name */
+        channel->method = bh_arena_str(parser->model->arena, token.text.ptr,
+                                       colon ? (size_t)(colon - token.text.ptr) : token.text.len);
+        channel->path = colon ? (struct bh_str){ colon + 1, (uint32_t)strlen(colon + 1) } : BH_STR("");
+        pos = token.pos;
+    }
+    fails = channel->method.ptr
+                ? bh_channel_way_fails(channel->name.ptr, channel->method.ptr, channel->path.ptr)
+                : "the policy takes more memory than a policy may: make it smaller";
+    if (!fails && channel->path.len > CHANNEL_PATH_MAX)
+        fails = "what stands behind the method is too long: 127 bytes are the most";
+    if (fails)
+        bh_error_at(parser->model->diags, pos, "%s", fails);
+    return !fails;
+}
+
+/* No other channel has its name or its way, and there is room for it. */
+static bool add_channel(struct bh_model *model, const struct bh_channel_line *channel)
+{
+    for (uint32_t i = 0; i < model->n_channels; i++) {
+        const struct bh_channel_line *other = &model->channels[i];
+
+        if (strcmp(other->name.ptr, channel->name.ptr) == 0) {
+            bh_error_at(model->diags, channel->pos,
+                        "channel '%s' was opened in line %u already: choose another name", channel->name.ptr,
+                        other->pos.line);
+            return false;
+        }
+        if (channel->method.len && strcmp(other->method.ptr, channel->method.ptr) == 0 &&
+            strcmp(other->path.ptr, channel->path.ptr) == 0) {
+            bh_error_at(model->diags, channel->pos,
+                        "channel '%s' in line %u is opened by %s:%s already: a way has one channel",
+                        other->name.ptr, other->pos.line, other->method.ptr, other->path.ptr);
+            return false;
+        }
+    }
+    if (model->n_channels == BH_CHANNELS_MAX) {
+        bh_error_at(model->diags, channel->pos, "%u channels are the most: remove one", BH_CHANNELS_MAX);
         return false;
     }
-    if (channel->path.len > 0 && channel->path.len <= CHANNEL_PATH_MAX)
-        return true;
-    bh_error_at(parser->model->diags, token.pos, "after `%s:` stands where to open it, in at most %u bytes",
-                channel->method.ptr, (unsigned)CHANNEL_PATH_MAX);
-    return false;
+    model->channels[model->n_channels++] = *channel;
+    return true;
 }
 
 static bool parse_channel(struct bh_parser *parser)
 {
-    struct bh_model *model = parser->model;
     struct bh_channel_line channel = { 0 };
     struct bh_token token;
 
@@ -109,26 +134,14 @@ static bool parse_channel(struct bh_parser *parser)
         return false;
     channel.name = token.text;
     channel.pos = token.pos;
-    if (!parse_method(parser, &channel))
+    if (!parse_way(parser, &channel))
         return false;
     if (bh_parser_accept(parser, "only")) {
         channel.has_only = true;
         if (!bh_parser_targets(parser, BH_EFFECT_ALLOW, &channel.only))
             return false;
     }
-    for (uint32_t i = 0; i < model->n_channels; i++)
-        if (strcmp(model->channels[i].name.ptr, channel.name.ptr) == 0) {
-            bh_error_at(model->diags, token.pos,
-                        "channel '%s' was opened in line %u already: choose another name", channel.name.ptr,
-                        model->channels[i].pos.line);
-            return false;
-        }
-    if (model->n_channels == BH_CHANNELS_MAX) {
-        bh_error_at(model->diags, token.pos, "%u channels are the most: remove one", BH_CHANNELS_MAX);
-        return false;
-    }
-    model->channels[model->n_channels++] = channel;
-    return true;
+    return add_channel(parser->model, &channel);
 }
 
 static bool parse_use(struct bh_parser *parser)

@@ -236,6 +236,10 @@ static void lies_in_a_bundle(void **state)
     BUNDLE_REFUSED(memset(bundle->rows[1].method, 0, 16));
     BUNDLE_REFUSED(memset(bundle->rows[1].path, 0, 128));
     BUNDLE_REFUSED(memset(bundle->rows[1].path, 'x', 128));
+    BUNDLE_REFUSED(memcpy(bundle->rows[1].path, "a/b", 4));
+    BUNDLE_REFUSED(memcpy(bundle->rows[1].name, "local", 6));
+    BUNDLE_REFUSED(memcpy(bundle->rows[1].method, bundle->rows[0].method, 16);
+                   memcpy(bundle->rows[1].path, bundle->rows[0].path, 128));
 }
 
 int main(void)

@@ -246,8 +246,23 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\ncommands 43\ncommands 43\n", "`commands` was said in line 2" },
         { "policy 1\nchannel Main virtio:x\n", "cannot be the name of a channel" },
         { "policy 1\nchannel a virtio:x\nchannel a virtio:y\n", "channel 'a' was opened in line 2" },
-        { "policy 1\nchannel a virtio:\n", "stands where to open it" },
-        { "policy 1\nchannel a tcp:1\n", "a channel is opened by" },
+        { "policy 1\nchannel a virtio:\n", "policy:2:11: behind `virtio:` stands the name of a port" },
+        { "policy 1\nchannel a tcp:1\n", "policy:2:11: a channel is opened by" },
+        { "policy 1\nchannel a virtio\n", "policy:2:11: behind `virtio:` stands the name of a port" },
+        { "policy 1\nchannel a\n", "policy:2:9: say how this channel is opened" },
+        { "policy 1\nchannel a only @sync\n", "policy:2:9: say how this channel is opened" },
+        { "policy 1\nchannel local unix-listen:/x\n", "policy:2:15: `local` is the name of root's own" },
+        { "policy 1\nchannel local virtio:x only @sync\n", "policy:2:15: `local` is the name of root's own" },
+        { "policy 1\nchannel local :\n", "policy:2:15: " },
+        { "policy 1\nchannel main :/x\n", "policy:2:14: a channel is opened by" },
+        { "policy 1\nchannel local\nchannel local\n", "policy:3:9: channel 'local' was opened in line 2" },
+        { "policy 1\nchannel main\nchannel main virtio:x\n",
+          "policy:3:9: channel 'main' was opened in line 2" },
+        { "policy 1\nchannel a virtio:x\nchannel b virtio:x\n",
+          "policy:3:9: channel 'a' in line 2 is opened by virtio:x already" },
+        { "policy 1\nchannel a virtio:x onli @sync\n", "policy:2:20: the end of the line" },
+        { "policy 1\nchannel a virtio:x only\n", "policy:2:24: a command or a class" },
+        { "policy 1\nchannel a \"virtio:x\"\n", "policy:2:9: say how this channel is opened" },
         { "policy 1\nallow @info on b\n", "policy:2:16: there is no channel 'b'" },
         { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nallow @info\n",
           "policy:4:1: there are 2 channels" },
@@ -529,6 +544,127 @@ static void folders_fit(void **state)
                   "folders with very long names");
 }
 
+/* `channel c WAY`: good if `says` is NULL, else an error at the way with these words. */
+static void check_way(const char *way, const char *says)
+{
+    struct text text;
+    FILE *out = text_begin(&text);
+    char error[256];
+
+    (void)fprintf(out, "policy 1\nchannel c %s\n", way);
+    (void)snprintf(error, sizeof(error), "policy:2:11: %s", says ? says : "");
+    if (text_result(&text, says ? error : NULL) != (says ? BH_COMPILE_ERRORS : 0))
+        fail_msg("%s", way);
+}
+
+/* METHOD:/dev/xxx... of so many bytes behind the colon. */
+static const char *long_way(const char *method, const char *start, size_t len)
+{
+    static char way[256];
+    size_t at = (size_t)snprintf(way, sizeof(way), "%s:", method) + len;
+
+    (void)snprintf(way, sizeof(way), "%s:%s", method, start);
+    memset(way + strlen(way), 'x', at - strlen(way));
+    way[at] = '\0';
+    return way;
+}
+
+static void ways_to_open_a_channel(void **state)
+{
+    (void)state;
+    check_way("unix-listen:/run/a.sock", NULL);
+    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX - 1), NULL);
+    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX), NULL);
+    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX + 1),
+              "the path of a unix socket has at most 107");
+    check_way("unix-listen:run/a.sock", "behind `unix-listen:`");
+    check_way("unix-listen:/", "behind `unix-listen:`");
+    check_way("unix-listen:", "behind `unix-listen:`");
+    check_way("unix-listen", "behind `unix-listen:`");
+    check_way("unix-listen:/run//a", "behind `unix-listen:`");
+    check_way("unix-listen:/run/../a", "behind `unix-listen:`");
+    check_way("unix-listen:@a", "behind `unix-listen:`");
+    check_way("virtio:org.qemu.guest_agent.0", NULL);
+    check_way("virtio:/dev/virtio-ports/org.qemu.guest_agent.0", NULL);
+    check_way("virtio:/dev/vport1p1", NULL);
+    check_way(long_way("virtio", "", 126), NULL);
+    check_way(long_way("virtio", "", 127), NULL);
+    check_way(long_way("virtio", "", 128), "what stands behind the method is too long: 127");
+    check_way("virtio:/etc/passwd", "behind `virtio:`");
+    check_way("virtio:/dev/../etc/passwd", "behind `virtio:`");
+    check_way("virtio:a/b", "behind `virtio:`");
+    check_way("virtio:..", "behind `virtio:`");
+    check_way("virtio:.", "behind `virtio:`");
+    check_way("isa-serial:/dev/ttyS0", NULL);
+    check_way("isa-serial:ttyS0", "behind `isa-serial:`");
+    check_way("isa-serial:/tmp/ttyS0", "behind `isa-serial:`");
+    check_way("isa-serial:/dev/", "behind `isa-serial:`");
+    check_way("isa-serial:/dev/./ttyS0", "behind `isa-serial:`");
+}
+
+static void ways_over_vsock(void **state)
+{
+    static const char *const bad[] = { "4294967296:1",
+                                       "1:4294967296",
+                                       "-1:1",
+                                       "1:-1",
+                                       "0x3:1",
+                                       "3",
+                                       "3:",
+                                       ":3",
+                                       "3:1:1",
+                                       "03:1",
+                                       "3:01",
+                                       "3:1x",
+                                       "any:1",
+                                       "+3:1",
+                                       "99999999999999999999:1",
+                                       "",
+                                       "3,1" };
+    char way[64];
+
+    (void)state;
+    check_way("vsock-listen:3:1234", NULL);
+    check_way("vsock-listen:0:0", NULL);
+    check_way("vsock-listen:4294967295:4294967295", NULL);
+    check_way("vsock-listen:4294967294:1", NULL);
+    for (size_t i = 0; i < BH_ARRAY_SIZE(bad); i++) {
+        (void)snprintf(way, sizeof(way), "vsock-listen:%s", bad[i]);
+        check_way(way, strchr(bad[i], ',') ? "behind" : "behind `vsock-listen:` stand CID:PORT");
+    }
+}
+
+/* Rows without a method are `main` and `local`; main alone governs local too. */
+static void channels_without_a_way(void **state)
+{
+    static const struct {
+        const char *text, *names;
+        bool governs;
+    } cases[] = {
+        { "policy 1\n", "main", true },
+        { "policy 1\nchannel main\n", "main", true },
+        { "policy 1\nchannel main only @sync\n", "main", true },
+        { "policy 1\nchannel main virtio:x\n", "main", false },
+        { "policy 1\nchannel local\n", "local", false },
+        { "policy 1\nchannel local only @sync\nchannel main\n", "local main", false },
+        { "policy 1\nchannel a virtio:x\n", "a", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
+        char names[64] = "";
+        struct fixture f;
+
+        fixture_good(&f, cases[i].text);
+        for (uint32_t k = 0; k < f.rows->count; k++)
+            (void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", k ? " " : "",
+                           f.rows->rows[k].name);
+        assert_string_equal(names, cases[i].names);
+        assert_int_equal(bh_bundle_governs_local(f.rows), cases[i].governs);
+        fixture_end(&f);
+    }
+}
+
 static void profiles_hold_where_they_are_used(void **state)
 {
     struct bh_policy other;
@@ -668,6 +804,9 @@ int main(void)
         cmocka_unit_test(ceilings),
         cmocka_unit_test(rules_that_never_match),
         cmocka_unit_test(folders_fit),
+        cmocka_unit_test(ways_to_open_a_channel),
+        cmocka_unit_test(ways_over_vsock),
+        cmocka_unit_test(channels_without_a_way),
         cmocka_unit_test(profiles_hold_where_they_are_used),
         cmocka_unit_test(a_profile_grants_only_what_was_there_when_it_was_written),
         cmocka_unit_test(digest_is_of_names_and_bytes),

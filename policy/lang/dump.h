@@ -1,0 +1,14 @@
+/*
+ * Pieces of a policy's text, written from its compiled form.
+ *
+ * Trust: in = CHECKED; out = CHECKED; called by = policy/lang, bulkheadctl policy diff
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "policy/lang/settings.h"
+
+/* The lines of a rule's block that say this setting; nothing where it is the initial one. */
+void bh_policy_dump_setting(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule,
+                            const struct bh_setting_row *row);
