@@ -125,7 +125,7 @@ static bool same_policy(const struct bh_policy *policy, const char *digest)
 static int explain(const struct ctl *ctl, const struct options *options, const char *channel,
                    const struct ctl_question *question)
 {
-    _cleanup_free_ char *in_force = options->policy ? NULL : ctl_status_policy(ctl);
+    _cleanup_free_ char *in_force = options->policy ? NULL : ctl_status_policy_source(ctl);
     char *names[] = { options->policy ? (char *)(uintptr_t)options->policy : in_force };
     struct ctl_policy_source source;
     struct bh_policy policy;

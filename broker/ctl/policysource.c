@@ -2,12 +2,15 @@
 #include "broker/ctl/policysource.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/compile.h"
+#include "broker/ctl/statusfile.h"
 #include "broker/places.h"
 #include "broker/policyfile.h"
 #include "broker/programdir.h"
@@ -92,11 +95,72 @@ int ctl_policy_open(struct ctl_policy_source *source, int n, char **names)
     return found ? open_shipped(source, found) : open_files(source, n, names);
 }
 
+int ctl_policy_open_text(struct ctl_policy_source *source, const char *name, const char *text, size_t len)
+{
+    struct bh_policy_files files = { .count = 1 };
+
+    *source = (struct ctl_policy_source){ .name = name };
+    files.files[0] =
+        (struct bh_pack_file){ .name = { name, (uint32_t)strlen(name) }, .text = { text, (uint32_t)len } };
+    return compile(source, &files);
+}
+
+static bool has_digest(const struct ctl_policy_source *source, const char *hex)
+{
+    const struct bh_slice *slice =
+        (const void *)((const char *)source->bundle + source->bundle->rows[0].offset);
+    char own[2 * sizeof(slice->digest) + 1];
+
+    for (size_t i = 0; i < sizeof(slice->digest); i++)
+        (void)snprintf(own + 2 * i, 3, "%02x", slice->digest[i]);
+    return strcmp(own, hex) == 0;
+}
+
+/* The bundle that the agent keeps of the policy in force. */
+static int open_kept(struct ctl_policy_source *source, const struct ctl *ctl, const char *digest)
+{
+    _cleanup_free_ char *path = NULL;
+    _cleanup_close_ int fd = -1;
+    struct bh_policy policy;
+
+    if (asprintf(&path, "%s/bulkhead/policy.last", ctl->state_dir) < 0)
+        return ctl_fail(CTL_FAILED, "out of memory");
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return ctl_fail(CTL_FAILED, "the policy in force, %s, cannot be opened: %s%s", path, strerror(errno),
+                        errno == EACCES ? "; try as root" : "");
+    if (map_bundle(source, fd) != CTL_OK || ctl_policy_slice(source, 0, &policy) != CTL_OK)
+        return CTL_FAILED;
+    return has_digest(source, digest)
+               ? CTL_OK
+               : ctl_fail(CTL_FAILED, "%s is not the policy that the agent's status names; name the file",
+                          path);
+}
+
+int ctl_policy_open_running(struct ctl_policy_source *source, const struct ctl *ctl)
+{
+    _cleanup_free_ char *state = ctl_status_policy(ctl, "state"), *name = ctl_status_policy(ctl, "source"),
+                        *digest = ctl_status_policy(ctl, "digest");
+    const struct bh_profile_text *shipped;
+
+    *source = (struct ctl_policy_source){ .name = "the running policy" };
+    if (!state || !name || !digest)
+        return ctl_fail(
+            CTL_NO_AGENT,
+            "%s/bulkhead/status.json does not say which policy is in force; is the agent running? "
+            "Name its -t folder with --state-dir",
+            ctl->state_dir);
+    shipped = strchr(name, '/') ? NULL : bh_profile_find(bh_profiles, bh_n_profiles, name);
+    return shipped && strcmp(state, "last-good") != 0 ? open_shipped(source, shipped)
+                                                      : open_kept(source, ctl, digest);
+}
+
 void ctl_policy_close(struct ctl_policy_source *source)
 {
     if (source->map)
         (void)munmap(source->map, source->size);
     free(source->findings);
+    free(source->local);
 }
 
 void ctl_policy_findings(const struct ctl_policy_source *source, FILE *out)
@@ -124,17 +188,46 @@ int ctl_policy_slice(const struct ctl_policy_source *source, uint32_t index, str
     return CTL_OK;
 }
 
-int ctl_policy_channel(const struct ctl_policy_source *source, const char *channel, struct bh_policy *ret)
+/* Main's slice, as the agent opens it a second time for root. */
+static int open_local(struct ctl_policy_source *source, struct bh_policy *ret)
 {
-    uint32_t count = source->bundle->count;
-    const char *wanted = channel ? channel : "main";
+    const struct bh_bundle_row *row = &source->bundle->rows[0];
+    struct bh_policy main_policy;
+    struct bh_slice *copy;
+    int status = ctl_policy_slice(source, 0, &main_policy);
 
-    if (!channel && count == 1)
-        return ctl_policy_slice(source, 0, ret);
-    for (uint32_t i = 0; i < count; i++)
-        if (strcmp(source->bundle->rows[i].name, wanted) == 0)
-            return ctl_policy_slice(source, i, ret);
-    if (!channel)
+    if (status != CTL_OK)
+        return status;
+    copy = aligned_alloc(8, row->size);
+    if (!copy)
+        return ctl_fail(CTL_FAILED, "out of memory");
+    memcpy(copy, main_policy.slice, row->size);
+    memset(copy->channel, 0, sizeof(copy->channel));
+    memcpy(copy->channel, "local", sizeof("local"));
+    free(source->local);
+    source->local = copy;
+    if (bh_policy_open(ret, copy, row->size) < 0)
+        return ctl_fail(CTL_FAILED, "the policy cannot be read under the name `local`");
+    return CTL_OK;
+}
+
+int ctl_policy_row(const struct ctl_policy_source *source, const char *channel)
+{
+    for (uint32_t i = 0; i < source->bundle->count; i++)
+        if (strcmp(source->bundle->rows[i].name, channel) == 0)
+            return (int)i;
+    return strcmp(channel, "local") == 0 && bh_bundle_governs_local(source->bundle) ? 0 : -1;
+}
+
+int ctl_policy_channel(struct ctl_policy_source *source, const char *channel, struct bh_policy *ret)
+{
+    int row = !channel && source->bundle->count == 1 ? 0 : ctl_policy_row(source, channel ? channel : "main");
+
+    if (row < 0 && !channel)
         return ctl_fail(CTL_USAGE, "%s opens several channels: choose one with --channel", source->name);
-    return ctl_fail(CTL_USAGE, "%s opens no channel %s", source->name, channel);
+    if (row < 0)
+        return ctl_fail(CTL_USAGE, "%s opens no channel %s", source->name, channel);
+    if (channel && strcmp(channel, source->bundle->rows[row].name) != 0)
+        return open_local(source, ret);
+    return ctl_policy_slice(source, (uint32_t)row, ret);
 }

@@ -18,7 +18,7 @@
 struct table {
     const struct ctl *ctl;
     const char *name, *channel;
-    const struct ctl_policy_source *source;
+    struct ctl_policy_source *source;
     unsigned passed, failed;
 };
 

@@ -106,32 +106,74 @@ struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int 
     return status;
 }
 
-/* The row to talk to: by name, else the only unix socket, else the one called `local`. */
-static struct json_object *choose(struct json_object *channels, const char *wanted)
+static struct json_object *list(struct json_object *status)
 {
-    struct json_object *only = NULL, *local = NULL;
-    size_t found = 0,
-           n = json_object_is_type(channels, json_type_array) ? json_object_array_length(channels) : 0;
+    struct json_object *channels;
 
-    for (size_t i = 0; i < n; i++) {
+    return json_object_object_get_ex(status, "channels", &channels) &&
+                   json_object_is_type(channels, json_type_array)
+               ? channels
+               : NULL;
+}
+
+static size_t count(struct json_object *channels)
+{
+    return channels ? json_object_array_length(channels) : 0;
+}
+
+static struct json_object *find(struct json_object *channels, const char *name)
+{
+    for (size_t i = 0; i < count(channels); i++) {
         struct json_object *row = json_object_array_get_idx(channels, i);
-        const char *name = ctl_json_text(row, "name", "");
 
-        if (strcmp(ctl_json_text(row, "method", ""), "unix-listen") != 0)
-            continue;
-        if (wanted && strcmp(name, wanted) == 0)
+        if (strcmp(ctl_json_text(row, "name", ""), name) == 0)
             return row;
-        if (strcmp(name, "local") == 0)
-            local = row;
-        only = row;
-        found++;
     }
-    return wanted ? NULL : local ? local : found == 1 ? only : NULL;
+    return NULL;
+}
+
+static bool is_socket(struct json_object *row)
+{
+    return strcmp(ctl_json_text(row, "method", ""), "unix-listen") == 0 ||
+           strcmp(ctl_json_text(row, "name", ""), "local") == 0;
+}
+
+/* "main, backup": the names of all channels. */
+static void names_of(struct json_object *channels, char *ret, size_t size)
+{
+    size_t at = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < count(channels) && at < size; i++)
+        at += (size_t)snprintf(ret + at, size - at, "%s%.31s", i ? ", " : "",
+                               ctl_json_text(json_object_array_get_idx(channels, i), "name", "?"));
+}
+
+/* Says why there is no row, or why nobody in the guest can speak on this one. Exit status. */
+static int refuse(struct json_object *channels, struct json_object *row, const char *wanted)
+{
+    const char *local =
+        find(channels, "local") ? "use --channel local" : "let the policy open `channel local`";
+    char names[512];
+
+    names_of(channels, names, sizeof(names));
+    if (row)
+        return ctl_fail(CTL_NO_AGENT,
+                        "channel %.31s is no unix socket but %.15s:%.127s, which its host has at the other "
+                        "end; %s",
+                        ctl_json_text(row, "name", "?"), ctl_json_text(row, "method", "?"),
+                        ctl_json_text(row, "path", "?"), local);
+    if (count(channels) == 0)
+        return ctl_fail(CTL_NO_AGENT, "the agent's status names no channel; name its socket with -s");
+    if (wanted)
+        return ctl_fail(CTL_NO_AGENT, "the agent has no channel %s; there are: %s", wanted, names);
+    return ctl_fail(CTL_NO_AGENT, "the agent has several channels: choose one with --channel; there are: %s",
+                    names);
 }
 
 char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_status)
 {
-    struct json_object *status = read_status(ctl), *channels = NULL, *row;
+    struct json_object *status = read_status(ctl), *channels = list(status), *row;
     const char *path;
     char *copy = NULL;
 
@@ -141,16 +183,14 @@ char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_sta
                                ctl->state_dir, strerror(errno));
         return NULL;
     }
-    (void)json_object_object_get_ex(status, "channels", &channels);
-    row = choose(channels, channel);
-    path = row ? ctl_json_text(row, "path", NULL) : NULL;
+    row = find(channels, channel ? channel : "local");
+    if (!row && !channel && count(channels) == 1)
+        row = json_object_array_get_idx(channels, 0);
+    path = row && is_socket(row) ? ctl_json_text(row, "path", NULL) : NULL;
     if (path)
         copy = strdup(path);
-    else if (channel)
-        *ret_status = ctl_fail(CTL_NO_AGENT, "the agent has no channel %s with a unix socket", channel);
     else
-        *ret_status =
-            ctl_fail(CTL_NO_AGENT, "the agent has no unix socket, or several: choose with --channel or -s");
+        *ret_status = refuse(channels, row, channel);
     json_object_put(status);
     return copy;
 }
@@ -174,9 +214,14 @@ char *ctl_status_audit_dir(const struct ctl *ctl)
     return copy_member(ctl, "audit", "dir");
 }
 
-char *ctl_status_policy(const struct ctl *ctl)
+char *ctl_status_policy(const struct ctl *ctl, const char *name)
 {
-    _cleanup_free_ char *state = copy_member(ctl, "policy", "state");
+    return copy_member(ctl, "policy", name);
+}
 
-    return state && strcmp(state, "last-good") != 0 ? copy_member(ctl, "policy", "source") : NULL;
+char *ctl_status_policy_source(const struct ctl *ctl)
+{
+    _cleanup_free_ char *state = ctl_status_policy(ctl, "state");
+
+    return state && strcmp(state, "last-good") != 0 ? ctl_status_policy(ctl, "source") : NULL;
 }

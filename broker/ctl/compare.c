@@ -1,0 +1,180 @@
+/*
+ * The comparison of compare.h. Without exceptions, what a policy lets be opened is the
+ * union of its allows less the union of its denies; so it is contained in another's if each
+ * of its allows is covered by one of the other's, and each deny of the other by one of its
+ * own. A deny that spares rules ties both together; then rules have to be equal, and allows to have the same
+ * name.
+ */
+#include "broker/ctl/compare.h"
+
+#include <string.h>
+
+#include "policy/eval.h"
+#include "protocol/commands.h"
+
+bool ctl_rule_opens(const struct bh_rule *rule)
+{
+    return rule->verbs && rule->commands[BH_CMD_GUEST_FILE_OPEN / 64] >> (BH_CMD_GUEST_FILE_OPEN % 64) & 1;
+}
+
+static const char *text_of(struct ctl_rule rule, const struct bh_path *path)
+{
+    return bh_policy_string(rule.policy, path->text);
+}
+
+/* Bytes of the directory before a glob's first wildcard; of "/" at least. */
+static size_t fixed_part(const char *glob)
+{
+    size_t len = strcspn(glob, "*?");
+
+    while (glob[len] && len > 1 && glob[len] != '/')
+        len--;
+    return len;
+}
+
+/* Is all that `b` names named by `a`? */
+static bool path_covers(struct ctl_rule ra, const struct bh_path *a, struct ctl_rule rb,
+                        const struct bh_path *b)
+{
+    const char *ta = text_of(ra, a), *tb = text_of(rb, b);
+
+    if (a->kind == b->kind && a->len == b->len && memcmp(ta, tb, a->len) == 0)
+        return true;
+    if (b->kind == BH_PATH_IS)
+        return bh_path_match(a->kind, ta, a->len, tb, b->len);
+    if (a->kind != BH_PATH_BENEATH)
+        return false;
+    return bh_path_match(BH_PATH_BENEATH, ta, a->len, tb, b->kind == BH_PATH_GLOB ? fixed_part(tb) : b->len);
+}
+
+static bool paths_cover(struct ctl_rule a, struct ctl_rule b)
+{
+    if (a.rule->n_paths == 0 || b.rule->n_paths == 0)
+        return a.rule->n_paths == 0;
+    for (uint32_t i = 0; i < b.rule->n_paths; i++) {
+        const struct bh_path *path = &b.policy->paths[b.rule->first_path + i];
+        uint32_t k = 0;
+
+        while (k < a.rule->n_paths && !path_covers(a, &a.policy->paths[a.rule->first_path + k], b, path))
+            k++;
+        if (k == a.rule->n_paths)
+            return false;
+    }
+    return true;
+}
+
+static const char *user_of(struct ctl_rule rule)
+{
+    return rule.rule->user == BH_NO_USER
+               ? ""
+               : bh_policy_string(rule.policy, rule.policy->users[rule.rule->user].name);
+}
+
+/* 0 is no limit. */
+static bool size_covers(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && a >= b);
+}
+
+bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b)
+{
+    if (b.rule->verbs & ~a.rule->verbs || !paths_cover(a, b))
+        return false;
+    if (a.rule->effect == BH_EFFECT_DENY)
+        return true;
+    return strcmp(user_of(a), user_of(b)) == 0 && size_covers(a.rule->max_size, b.rule->max_size) &&
+           !(b.rule->create_mode & ~a.rule->create_mode) && a.rule->types >= b.rule->types &&
+           a.rule->symlinks >= b.rule->symlinks;
+}
+
+static bool spares(struct ctl_rule deny, const char *name)
+{
+    for (uint32_t i = 0; i < deny.rule->n_excepts; i++) {
+        const struct bh_rule *rule = &deny.policy->rules[deny.policy->excepts[deny.rule->first_except + i]];
+
+        if (strcmp(bh_policy_string(deny.policy, rule->name), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool same_excepts(struct ctl_rule a, struct ctl_rule b)
+{
+    if (a.rule->n_excepts != b.rule->n_excepts)
+        return false;
+    for (uint32_t i = 0; i < a.rule->n_excepts; i++) {
+        const struct bh_rule *rule = &a.policy->rules[a.policy->excepts[a.rule->first_except + i]];
+
+        if (!spares(b, bh_policy_string(a.policy, rule->name)))
+            return false;
+    }
+    return true;
+}
+
+bool ctl_rule_equal(struct ctl_rule a, struct ctl_rule b)
+{
+    return a.rule->effect == b.rule->effect && ctl_rule_covers(a, b) && ctl_rule_covers(b, a) &&
+           same_excepts(a, b);
+}
+
+static bool has_excepts(const struct bh_policy *policy)
+{
+    for (uint32_t i = 0; i < policy->n_rules; i++)
+        if (ctl_rule_opens(&policy->rules[i]) && policy->rules[i].n_excepts > 0)
+            return true;
+    return false;
+}
+
+/* Can a deny tell them apart? It names what it spares by a given name, and never another deny. */
+static bool same_standing(struct ctl_rule a, struct ctl_rule b)
+{
+    const char *na = bh_policy_string(a.policy, a.rule->name), *nb = bh_policy_string(b.policy, b.rule->name);
+
+    return a.rule->effect == BH_EFFECT_DENY || strcmp(na, nb) == 0 || (strchr(na, ':') && strchr(nb, ':'));
+}
+
+/* Does a rule of `policy` stand for this one? */
+static bool has_counterpart(const struct bh_policy *policy, struct ctl_rule rule, bool exactly)
+{
+    for (uint32_t i = 0; i < policy->n_rules; i++) {
+        struct ctl_rule other = { policy, &policy->rules[i] };
+
+        if (!ctl_rule_opens(other.rule) || other.rule->effect != rule.rule->effect)
+            continue;
+        if (exactly ? ctl_rule_equal(other, rule) && same_standing(other, rule)
+                    : ctl_rule_covers(other, rule))
+            return true;
+    }
+    return false;
+}
+
+/* Is it certain that `inner` lets nothing be opened that `outer` does not? */
+static bool contained(const struct bh_policy *inner, const struct bh_policy *outer)
+{
+    bool exactly = has_excepts(inner) || has_excepts(outer);
+
+    for (uint32_t i = 0; i < inner->n_rules; i++) {
+        struct ctl_rule rule = { inner, &inner->rules[i] };
+
+        if (ctl_rule_opens(rule.rule) && rule.rule->effect == BH_EFFECT_ALLOW &&
+            !has_counterpart(outer, rule, exactly))
+            return false;
+    }
+    for (uint32_t i = 0; i < outer->n_rules; i++) {
+        struct ctl_rule rule = { outer, &outer->rules[i] };
+
+        if (ctl_rule_opens(rule.rule) && rule.rule->effect == BH_EFFECT_DENY &&
+            !has_counterpart(inner, rule, exactly))
+            return false;
+    }
+    return true;
+}
+
+enum ctl_change ctl_files_compare(const struct bh_policy *old, const struct bh_policy *new)
+{
+    bool narrower = contained(new, old), wider = contained(old, new);
+
+    if (narrower)
+        return wider ? CTL_SAME : CTL_NARROWER;
+    return wider ? CTL_WIDER : CTL_UNDECIDED;
+}
