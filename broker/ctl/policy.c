@@ -124,6 +124,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         &ctl_policy_test,
         &ctl_policy_show,
         &ctl_policy_diff,
+        &ctl_policy_migrate,
         NULL,
     };
 
