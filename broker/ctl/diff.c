@@ -176,14 +176,17 @@ static int compare_channels(struct ctl_diff *diff)
     return status;
 }
 
-/* Does a greater value of this setting let more happen? A setting that is not known here is not guessed at.
- */
+/* Does the new value let more happen? A setting that is not known here is not guessed at. */
 static enum ctl_change setting_change(const struct bh_setting_row *row, uint64_t old, uint64_t new)
 {
+    if (row->type == BH_TYPE_WORDS && (old & new) != old &&
+        (old & new) != new) /* some words gone, some new */
+        return CTL_UNDECIDED;
     if (row->slot == BH_SET_HANDLE_IDLE_S) { /* 0 is never */
         old--;
         new --;
-    } else if (row->slot != BH_SET_EXPLAIN_TO_CLIENT && row->slot != BH_SET_AUDIT_FAILURE) {
+    } else if (row->type != BH_TYPE_WORDS && row->slot != BH_SET_EXPLAIN_TO_CLIENT &&
+               row->slot != BH_SET_AUDIT_FAILURE) {
         return CTL_UNDECIDED;
     }
     return new > old ? CTL_WIDER : CTL_NARROWER;
@@ -207,11 +210,16 @@ static void compare_fences(struct ctl_diff *diff, const uint64_t *old, const uin
 
 static void value_text(const struct bh_setting_row *row, uint64_t value, char ret[64])
 {
+    size_t at = 0;
+
     if (row->type == BH_TYPE_WORD)
         (void)snprintf(ret, 64, "%.60s", row->words[value]);
-    else
+    else if (row->type != BH_TYPE_WORDS)
         (void)snprintf(ret, 64, "%llu%s", (unsigned long long)value,
                        row->type == BH_TYPE_DURATION ? "s" : "");
+    for (unsigned i = 0; row->type == BH_TYPE_WORDS && row->words[i] && at < 64; i++)
+        if (value >> i & 1)
+            at += (size_t)snprintf(ret + at, 64 - at, "%s%s", at ? " " : "", row->words[i]);
 }
 
 /* They are of the whole policy: any slice has them. */

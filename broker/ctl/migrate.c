@@ -2,8 +2,8 @@
  * bulkheadctl policy migrate: a configuration of qemu-ga as a policy, on standard output.
  *
  * The text is compiled and compared with the configuration before it is printed: each
- * command is granted exactly if qemu-ga would serve it, and a file may be opened in every
- * way if it may be opened at all. A text that does not stand this is not printed.
+ * command is granted exactly if qemu-ga would serve it, and files are opened as the shipped
+ * profile `open` has it, if at all. A text that does not stand this is not printed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,9 +12,11 @@
 
 #include <json-c/json.h>
 
+#include "broker/ctl/compare.h"
 #include "broker/ctl/ctl.h"
 #include "broker/ctl/policysource.h"
 #include "broker/ctl/qgaconf.h"
+#include "broker/places.h"
 #include "policy/eval.h"
 #include "policy/profiles.h"
 #include "protocol/base/mem.h"
@@ -118,21 +120,20 @@ static void write_findings(FILE *out, const struct ctl_qga *qga)
         (void)fprintf(out, "#   WARNING and %u more of this kind\n", qga->n_lost);
 }
 
-/* Is the command granted by the profile that holds where nothing is said? */
-static bool usual(unsigned command)
+/* The slice of a shipped profile. */
+static bool open_shipped(const char *name, struct bh_policy *ret)
 {
-    const struct bh_profile_text *profile = bh_profile_find(bh_profiles, bh_n_profiles, "standard");
+    const struct bh_profile_text *profile = bh_profile_find(bh_profiles, bh_n_profiles, name);
     const struct bh_bundle *bundle;
-    struct bh_policy policy;
 
-    return bh_bundle_open(&bundle, profile->bundle, profile->bundle_len) == 0 &&
-           bh_policy_open(&policy, (const char *)bundle + bundle->rows[0].offset, bundle->rows[0].size) ==
-               0 &&
-           bh_policy_grants(&policy, command);
+    return profile && bh_bundle_open(&bundle, profile->bundle, profile->bundle_len) == 0 &&
+           bh_policy_open(ret, (const char *)bundle + bundle->rows[0].offset, bundle->rows[0].size) == 0;
 }
 
 static void write_advice(FILE *out, const struct ctl_qga *qga)
 {
+    struct bh_policy usual;
+    bool known = open_shipped(BH_PROFILE_DEFAULT, &usual);
     unsigned n = 0;
 
     (void)fputs(
@@ -141,10 +142,10 @@ static void write_advice(FILE *out, const struct ctl_qga *qga)
         "# to root, and `bulkheadctl policy diff` says what an edit has changed.\n",
         out);
     for (unsigned i = 0; i < BH_CMD_COUNT; i++) {
-        if (!ctl_qga_serves(qga, i) || usual(i))
+        if (!known || !ctl_qga_serves(qga, i) || bh_policy_grants(&usual, i))
             continue;
         (void)fprintf(out, "%s%s",
-                      n == 0  ? "# Served here, and not by `use standard`:\n"
+                      n == 0  ? "# Served here, and not by `use " BH_PROFILE_DEFAULT "`:\n"
                       : n % 4 ? ", "
                               : "\n",
                       n % 4 ? "" : "#   ");
@@ -175,20 +176,12 @@ static int write_text(struct migration *m)
     return fclose(out) != 0 ? -ENOMEM : r;
 }
 
-/* May any file be opened for all of this, as qemu-ga lets it? */
-static bool opens_all(const struct bh_policy *policy)
+/* Is opening files settled as in `open`, which does as qemu-ga does? */
+static bool opens_alike(const struct bh_policy *policy)
 {
-    static const char *const paths[] = { "/", "/etc/shadow", "/proc/../dev//null", "relative/name" };
+    struct bh_policy open;
 
-    for (size_t i = 0; i < BH_ARRAY_SIZE(paths); i++) {
-        struct bh_file_object file = { .path = { paths[i], (uint32_t)strlen(paths[i]) },
-                                       .verbs = BH_VERB_ALL,
-                                       .user = BH_NO_USER };
-
-        if (bh_policy_file(policy, &file, NULL).verdict != BH_VERDICT_ALLOW)
-            return false;
-    }
-    return true;
+    return open_shipped("open", &open) && ctl_files_compare(&open, policy) == CTL_SAME;
 }
 
 /* The proof. NULL, or what does not agree. */
@@ -197,7 +190,7 @@ static const char *disagrees(const struct ctl_qga *qga, const struct bh_policy *
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
         if (bh_policy_grants(policy, i) != ctl_qga_serves(qga, i))
             return bh_commands[i].name;
-    return ctl_qga_serves(qga, BH_CMD_GUEST_FILE_OPEN) && !opens_all(policy) ? "guest-file-open" : NULL;
+    return ctl_qga_serves(qga, BH_CMD_GUEST_FILE_OPEN) && !opens_alike(policy) ? "guest-file-open" : NULL;
 }
 
 static int prove(const struct migration *m)

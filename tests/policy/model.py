@@ -157,12 +157,16 @@ def render_rule(rule):
     return text + (" {\n" + "\n".join(lines) + "\n}" if lines else "") + "\n"
 
 
+WAYS = {"one": " virtio:port.one", "two": " vsock-listen:4294967295:2", "three": " isa-serial:/dev/ttyS3",
+        "four": " unix-listen:/run/four", "local": "", "main": ""}
+
+
 def render(policy):
     """[(name, is a drop-in, text)]"""
     head = f"policy 1\ncommands {policy['commands']}\ndrop-ins may allow {', '.join(ALL_CLASSES)}\n"
     if list(policy["channels"]) != ["main"]:
         for name, only in policy["channels"].items():
-            head += f"channel {name} virtio:port.{name}" + (f" only {', '.join(only)}" if only else "") + "\n"
+            head += f"channel {name}{WAYS[name]}" + (f" only {', '.join(only)}" if only else "") + "\n"
     texts = ["".join(render_rule(rule) for rule in file) for file in policy["files"]]
     return [(f"file{i}", i > 0, (head if i == 0 else "policy 1\n") + text) for i, text in enumerate(texts)]
 
@@ -220,7 +224,7 @@ def random_rule(random, policy, number, settings):
 
 
 def random_policy(random):
-    names = random.choice([["main"], ["one"], ["one", "two"], ["one", "two", "three"]])
+    names = random.choice([["main"], ["one"], ["one", "two"], ["local", "two", "three"], ["main", "four", "local"]])
     policy = {"commands": random.choice([len(COMMANDS)] * 3 + [random.randint(0, len(COMMANDS))]), "channels": {}}
     for name in names:
         only = name != "main" and random.random() < 0.3
