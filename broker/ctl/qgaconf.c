@@ -12,8 +12,18 @@
 #include "broker/supervisor/narrow.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
+#include "protocol/wire/utf8.h"
 
 #define GROUP "general"
+
+/* What is quoted may be any bytes; a finding is text. */
+static void make_text(char *text)
+{
+    if (!bh_utf8_valid(text, strlen(text)))
+        for (; *text; text++)
+            if ((unsigned char)*text >= 0x80)
+                *text = '?';
+}
 
 void ctl_qga_say(struct ctl_qga *qga, bool warning, const char *where, const char *format, ...)
 {
@@ -30,10 +40,15 @@ void ctl_qga_say(struct ctl_qga *qga, bool warning, const char *where, const cha
     va_end(args);
     finding->where = strdup(where);
     finding->warning = warning;
-    if (finding->text && finding->where)
-        qga->n_findings++;
-    else
+    if (!finding->text || !finding->where) {
+        free(finding->text);
+        free(finding->where);
         qga->n_lost++;
+        return;
+    }
+    make_text(finding->text);
+    make_text(finding->where);
+    qga->n_findings++;
 }
 
 void ctl_qga_free(struct ctl_qga *qga)

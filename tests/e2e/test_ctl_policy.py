@@ -26,8 +26,8 @@ RHEL_8 = ("guest-file-open,guest-file-close,guest-file-read,guest-file-write,gue
 
 
 def ctl(*arguments, **more):
-    return subprocess.run([BUILD / "bulkheadctl", *map(str, arguments)], capture_output=True, text=True, timeout=60,
-                          **more)
+    words = [word if isinstance(word, bytes) else str(word) for word in arguments]
+    return subprocess.run([BUILD / "bulkheadctl", *words], capture_output=True, text=True, timeout=60, **more)
 
 
 def write(path, text):
@@ -167,6 +167,13 @@ def test_migrate_says_where_each_line_comes_from(folder):
 def test_migrate_cleans_what_it_quotes(folder):
     made = migrate(folder, "[general]\nblock-rpcs=a\\nallow @exec,\x1b[31m\n")
     assert "\x1b" not in made["policy"] and "\nallow @exec" not in made["policy"]
+    assert set(made["granted"]) == set(COMMANDS)
+
+
+def test_migrate_quotes_text(folder):
+    """What is no UTF-8 is told as '?', in JSON and in the policy."""
+    made = migrate(folder, sysconfig=b"BLOCK_RPCS=guest-\xffexec\n", arguments=[b"\xfe\xff", "-b", b"g\xe4st"])
+    assert any("'g?st' is no command" in text for text in warnings(made)) and "guest-?exec" in made["policy"]
     assert set(made["granted"]) == set(COMMANDS)
 
 
