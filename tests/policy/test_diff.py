@@ -13,7 +13,7 @@ from batch import ROOT
 
 BUILD = os.environ.get("BULKHEAD_BUILD", ROOT / "build")
 SEED = int(os.environ.get("BH_RANDOM_SEED", random.SystemRandom().randrange(1 << 32)))
-PAIRS, REQUESTS = 300, 300
+PAIRS, REQUESTS = 150, 200
 
 
 def other_paths(source, paths):
