@@ -167,7 +167,7 @@ bool bh_path_is_clean(const char *path, size_t len);
 /* Ways to open a channel, as in a bundle's row; NULL at the end. */
 extern const char *const bh_channel_methods[];
 
-#define BH_CHANNEL_SOCKET_MAX 107 /* bytes of a unix socket's path */
+#define BH_SOCKET_PATH_MAX 107 /* bytes, sun_path without its NUL */
 
 /*
  * The rules for a channel's way: which name it may have, and what may stand behind `unix-listen:`, `virtio:`,

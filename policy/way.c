@@ -19,7 +19,7 @@ static bool is_device(const char *path)
 
 static const char *socket_fails(const char *path)
 {
-    if (strlen(path) > BH_CHANNEL_SOCKET_MAX)
+    if (strlen(path) > BH_SOCKET_PATH_MAX)
         return "the path of a unix socket has at most 107 bytes: choose a shorter one";
     return bh_path_is_clean(path, strlen(path)) && path[1]
                ? NULL

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#define BH_SOCKET_PATH_MAX 107 /* bytes, sun_path without its NUL */
+#include "policy/blob.h" /* BH_SOCKET_PATH_MAX */
 
 /* Strings live as long as the process. Paths of folders and of files that are opened later are absolute. */
 struct bh_options {

@@ -573,9 +573,9 @@ static void ways_to_open_a_channel(void **state)
 {
     (void)state;
     check_way("unix-listen:/run/a.sock", NULL);
-    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX - 1), NULL);
-    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX), NULL);
-    check_way(long_way("unix-listen", "/", BH_CHANNEL_SOCKET_MAX + 1),
+    check_way(long_way("unix-listen", "/", BH_SOCKET_PATH_MAX - 1), NULL);
+    check_way(long_way("unix-listen", "/", BH_SOCKET_PATH_MAX), NULL);
+    check_way(long_way("unix-listen", "/", BH_SOCKET_PATH_MAX + 1),
               "the path of a unix socket has at most 107");
     check_way("unix-listen:run/a.sock", "behind `unix-listen:`");
     check_way("unix-listen:/", "behind `unix-listen:`");
