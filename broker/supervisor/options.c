@@ -60,7 +60,7 @@ static const char help[] =
     "  -r, --retry-path       try again when the path cannot be opened or is lost\n"
     "  -c, --config FILE      configuration (default $QGA_CONF, or " BH_CONFIG_FILE_DEFAULT ")\n"
     "  -D, --dump-conf        print what holds as a configuration file, and end\n"
-    "      --policy NAME|FILE a shipped profile (standard, open, inventory) or a policy file\n"
+    "      --policy NAME|FILE a shipped profile (standard, rhel, open, ...) or a policy file\n"
     "                         (default " BH_POLICY_FILE_DEFAULT ", and where there is none: standard)\n"
     "  -a, --allow-rpcs LIST  of what the policy opens, only these commands; names with commas\n"
     "                         between, or help for all names\n"
