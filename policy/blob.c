@@ -17,13 +17,10 @@ _Static_assert(sizeof(struct bh_bundle_row) % 8 == 0, "slices are aligned");
 _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
 
 const uint32_t bh_section_element_size[BH_SECTION_COUNT] = {
-    [BH_SECTION_RULES] = sizeof(struct bh_rule),
-    [BH_SECTION_INDEX] = sizeof(uint16_t),
-    [BH_SECTION_PATHS] = sizeof(struct bh_path),
-    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
-    [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
-    [BH_SECTION_GROUPS] = sizeof(uint32_t),
-    [BH_SECTION_STRINGS] = 1,
+    [BH_SECTION_RULES] = sizeof(struct bh_rule), [BH_SECTION_INDEX] = sizeof(uint16_t),
+    [BH_SECTION_PATHS] = sizeof(struct bh_path), [BH_SECTION_NAMES] = sizeof(struct bh_name),
+    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),     [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
+    [BH_SECTION_GROUPS] = sizeof(uint32_t),      [BH_SECTION_STRINGS] = 1,
 };
 
 static bool all_zero(const void *data, size_t len)
@@ -161,6 +158,72 @@ static bool paths_ok(const struct bh_policy *policy)
     return true;
 }
 
+enum bh_listed bh_command_lists(unsigned command)
+{
+    switch (command) {
+    case BH_CMD_GUEST_NETWORK_GET_INTERFACES:
+    case BH_CMD_GUEST_NETWORK_GET_ROUTE:
+        return BH_LISTED_INTERFACES;
+    case BH_CMD_GUEST_GET_USERS:
+        return BH_LISTED_USERS;
+    default:
+        return BH_LISTED_NOTHING;
+    }
+}
+
+enum bh_listed bh_mask_lists(const uint64_t mask[2])
+{
+    enum bh_listed all = BH_LISTED_NOTHING;
+    bool first = true;
+
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++) {
+        enum bh_listed one = bh_command_lists(command);
+
+        if (!(mask[command / 64] >> (command % 64) & 1))
+            continue;
+        if (one == BH_LISTED_NOTHING || (!first && one != all))
+            return BH_LISTED_NOTHING;
+        all = one;
+        first = false;
+    }
+    return all;
+}
+
+const char *bh_name_fails(enum bh_listed listed, const char *pattern, size_t len)
+{
+    size_t most = listed == BH_LISTED_USERS ? BH_USER_MAX : BH_INTERFACE_MAX, fixed = 0;
+
+    if (len == 0)
+        return "it is empty";
+    if (memchr(pattern, '/', len) || memchr(pattern, '\0', len))
+        return "no such name has a '/' in it";
+    for (size_t i = 0; i < len; i++)
+        fixed += pattern[i] != '*';
+    if (fixed > most || len > 2 * most + 1)
+        return listed == BH_LISTED_USERS ? "the name of a user has at most 256 bytes"
+                                         : "the name of an interface has at most 15 bytes";
+    return NULL;
+}
+
+/* Names only where all the rule's commands list the same, and each one can be such a name. */
+static bool names_ok(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    enum bh_listed listed = bh_mask_lists(rule->commands);
+
+    if (rule->n_names > BH_NAMES_MAX ||
+        !range_ok(rule->first_name, rule->n_names, count_of(policy, BH_SECTION_NAMES)))
+        return false;
+    for (uint32_t i = 0; i < rule->n_names; i++) {
+        const struct bh_name *name = &policy->names[rule->first_name + i];
+
+        if (listed == BH_LISTED_NOTHING || !string_ok(policy, name->text) ||
+            strlen(bh_policy_string(policy, name->text)) != name->len ||
+            bh_name_fails(listed, bh_policy_string(policy, name->text), name->len))
+            return false;
+    }
+    return true;
+}
+
 static bool users_ok(const struct bh_policy *policy)
 {
     if (policy->n_users > BH_USERS_MAX)
@@ -220,7 +283,7 @@ static bool rule_ok(const struct bh_policy *policy, const struct bh_rule *rule)
 {
     const uint64_t *only = policy->slice->only;
 
-    if (rule->effect > BH_EFFECT_DENY || rule->has_object > 1 || rule->zero[0] || rule->zero[1])
+    if (rule->effect > BH_EFFECT_DENY || rule->has_object > 1)
         return false;
     if (!string_ok(policy, rule->name) || !string_ok(policy, rule->file) || !mask_ok(rule->commands))
         return false;
@@ -228,7 +291,7 @@ static bool rule_ok(const struct bh_policy *policy, const struct bh_rule *rule)
         return false;
     if (rule->effect == BH_EFFECT_ALLOW && rule->verbs && !rule->has_object)
         return false;
-    return excepts_ok(policy, rule) && object_ok(policy, rule);
+    return excepts_ok(policy, rule) && object_ok(policy, rule) && names_ok(policy, rule);
 }
 
 /* The index names exactly the rules of each command: as many entries as bits, each in its place, none twice.
@@ -277,6 +340,7 @@ int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
         .rules = section(slice, BH_SECTION_RULES),
         .index = section(slice, BH_SECTION_INDEX),
         .paths = section(slice, BH_SECTION_PATHS),
+        .names = section(slice, BH_SECTION_NAMES),
         .excepts = section(slice, BH_SECTION_EXCEPTS),
         .users = section(slice, BH_SECTION_USERS),
         .groups = section(slice, BH_SECTION_GROUPS),

@@ -23,19 +23,23 @@
 
 #define BH_BUNDLE_MAGIC 0x4248424eu
 #define BH_SLICE_MAGIC 0x4248534cu
-#define BH_POLICY_FORMAT 2u
+#define BH_POLICY_FORMAT 3u
 #define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
 #define BH_RULES_MAX 2000u                 /* per channel */
 #define BH_CHANNELS_MAX 8u
 #define BH_USERS_MAX 8u          /* per channel: one opener each, numbered in protocol/wire/record.h */
 #define BH_GROUPS_MAX 64u        /* supplementary groups of one user */
 #define BH_POLICY_PATH_MAX 4096u /* bytes with the NUL */
+#define BH_NAMES_MAX 64u         /* patterns of one rule's `interfaces` or `users` */
+#define BH_INTERFACE_MAX 15u     /* bytes of an interface's name; a pattern's, stars not counted */
+#define BH_USER_MAX 256u         /* the same of a user's name */
 #define BH_IDLE_MAX_S (366u * 24 * 3600)
 
 enum bh_section {
     BH_SECTION_RULES,   /* struct bh_rule */
     BH_SECTION_INDEX,   /* uint16_t: rule numbers, grouped by command */
     BH_SECTION_PATHS,   /* struct bh_path */
+    BH_SECTION_NAMES,   /* struct bh_name */
     BH_SECTION_EXCEPTS, /* uint16_t: rule numbers that a deny spares */
     BH_SECTION_USERS,   /* struct bh_policy_user */
     BH_SECTION_GROUPS,  /* uint32_t: supplementary group ids */
@@ -103,11 +107,11 @@ struct bh_rule {
     uint32_t user;                    /* index in BH_SECTION_USERS, or BH_NO_USER */
     uint32_t first_path, n_paths;     /* none: any path */
     uint32_t first_except, n_excepts; /* deny only */
+    uint32_t first_name, n_names;     /* only where all its commands list the same; none: any name */
     uint16_t verbs;       /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
     uint16_t create_mode; /* of a file that the rule creates */
     uint8_t effect, symlinks, types;
     uint8_t has_object; /* 1: there are file conditions, judged for guest-file-open only */
-    uint32_t zero[2];
 };
 
 enum bh_path_kind { BH_PATH_IS, BH_PATH_BENEATH, BH_PATH_GLOB };
@@ -120,6 +124,15 @@ struct bh_path {
     uint32_t kind; /* enum bh_path_kind; GLOB: '*' and '?' stay within one component */
     uint32_t zero;
 };
+
+/* A pattern for names that a command lists: '*' stands for any bytes, '?' for one. */
+struct bh_name {
+    uint32_t text; /* string */
+    uint32_t len;
+};
+
+/* What a command lists by name, so that a rule can speak of some of it. */
+enum bh_listed { BH_LISTED_NOTHING, BH_LISTED_INTERFACES, BH_LISTED_USERS };
 
 struct bh_policy_user {
     uint32_t name; /* string */
@@ -148,6 +161,7 @@ struct bh_policy {
     const struct bh_rule *rules;
     const uint16_t *index;
     const struct bh_path *paths;
+    const struct bh_name *names;
     const uint16_t *excepts;
     const struct bh_policy_user *users;
     const uint32_t *groups;
@@ -163,6 +177,13 @@ int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size);
 
 /* Is it a path as struct bh_path has it (any bytes may come in)? */
 bool bh_path_is_clean(const char *path, size_t len);
+
+/* What this command lists; what all commands of a set list: BH_LISTED_NOTHING if they differ. */
+enum bh_listed bh_command_lists(unsigned command);
+enum bh_listed bh_mask_lists(const uint64_t mask[2]);
+
+/* Can it be a pattern for such names? NULL, or what is wrong, as a part of a sentence. */
+const char *bh_name_fails(enum bh_listed listed, const char *pattern, size_t len);
 
 /* Ways to open a channel, as in a bundle's row; NULL at the end. */
 extern const char *const bh_channel_methods[];

@@ -18,10 +18,12 @@ struct rule_set {
     uint64_t words[SET_WORDS];
 };
 
-/* What is asked. Without `file`, conditions on the object cannot be evaluated. */
+/* What is asked. Without `file`, conditions on the object cannot be evaluated; without `name` it is asked
+ * whether anything may be listed at all. */
 struct question {
     unsigned command;
     const struct bh_file_object *file;
+    const struct bh_str *name;
     bool any_path; /* for grants: the path may be chosen to suit an allow and to escape a deny */
     bool clean;    /* the file's path is absolute and clean */
 };
@@ -61,6 +63,11 @@ static bool component_match(const char *pattern, size_t pattern_len, const char 
     while (p < pattern_len && pattern[p] == '*')
         p++;
     return p == pattern_len;
+}
+
+bool bh_name_match(const char *pattern, size_t pattern_len, const char *name, size_t len)
+{
+    return component_match(pattern, pattern_len, name, len);
 }
 
 static size_t component_len(const char *text, size_t len)
@@ -114,13 +121,37 @@ static bool some_path_matches(const struct bh_policy *policy, const struct bh_ru
     return false;
 }
 
+static bool some_name_matches(const struct bh_policy *policy, const struct bh_rule *rule, struct bh_str asked)
+{
+    for (uint32_t i = 0; i < rule->n_names; i++) {
+        const struct bh_name *name = &policy->names[rule->first_name + i];
+
+        if (bh_name_match(bh_policy_string(policy, name->text), name->len, asked.ptr, asked.len))
+            return true;
+    }
+    return false;
+}
+
+/* Names open no command and close none: they choose among what it lists. */
+static const char *name_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                              const struct question *q)
+{
+    if (!q->name && rule->n_names > 0 && rule->effect == BH_EFFECT_DENY)
+        return "it hides some names and refuses nothing";
+    if (!q->name || rule->n_names == 0 || some_name_matches(policy, rule, *q->name))
+        return NULL;
+    return "no name of it matches";
+}
+
 /* NULL if this allow rule grants the request, else why it does not. What cannot be evaluated is false. */
 static const char *allow_fails(const struct bh_policy *policy, const struct bh_rule *rule,
                                const struct question *q)
 {
     const struct bh_file_object *file = q->file;
 
-    if (q->command != BH_CMD_GUEST_FILE_OPEN || !rule->has_object)
+    if (q->command != BH_CMD_GUEST_FILE_OPEN)
+        return name_fails(policy, rule, q);
+    if (!rule->has_object)
         return NULL;
     if (!file)
         return "it has conditions on a file, and there is none";
@@ -147,7 +178,9 @@ static const char *deny_fails(const struct bh_policy *policy, const struct bh_ru
 {
     const struct bh_file_object *file = q->file;
 
-    if (q->command != BH_CMD_GUEST_FILE_OPEN || !rule->has_object || !file)
+    if (q->command != BH_CMD_GUEST_FILE_OPEN)
+        return name_fails(policy, rule, q);
+    if (!rule->has_object || !file)
         return NULL;
     if (file->verbs && !(file->verbs & rule->verbs))
         return "it speaks of other verbs";
@@ -268,6 +301,14 @@ struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned co
                                      const struct bh_trace *trace)
 {
     struct question q = { .command = command };
+
+    return decide(policy, &q, trace);
+}
+
+struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned command, struct bh_str name,
+                                  const struct bh_trace *trace)
+{
+    struct question q = { .command = command, .name = &name };
 
     return decide(policy, &q, trace);
 }

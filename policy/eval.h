@@ -54,6 +54,14 @@ bool bh_policy_grants(const struct bh_policy *policy, unsigned command);
 struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned command,
                                      const struct bh_trace *trace);
 
+/*
+ * May this channel see what is called `name` (any bytes), in the answer to a command that lists such names?
+ * An allow with patterns shows what matches one of them, a deny with patterns hides it. (The command itself
+ * is opened by such an allow, and not refused by such a deny: bh_policy_command.)
+ */
+struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned command, struct bh_str name,
+                                  const struct bh_trace *trace);
+
 /* For guest-file-open. */
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
                                   const struct bh_trace *trace);
@@ -61,6 +69,9 @@ struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct b
 /* Does `path` match? Exposed for the view, the linter and the tests. */
 bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
                    size_t len);
+
+/* The same for names: '*' and '?' stand for any bytes. */
+bool bh_name_match(const char *pattern, size_t pattern_len, const char *name, size_t len);
 
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

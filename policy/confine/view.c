@@ -205,8 +205,22 @@ static void leave_out(const struct build *build, const struct bh_view_path *row,
         build->view->left_out(row->path, error);
 }
 
+/* Where a listed path lies below the old root. /proc/self is a link, and no link is followed: the process's
+ * number stands for it. */
+static const char *source_of(const char *path, char own[static PATH_MAX])
+{
+    static const char self[] = "/proc/self/";
+
+    if (strncmp(path, self, strlen(self)) != 0)
+        return path + 1;
+    (void)snprintf(own, PATH_MAX, "proc/%d/%s", (int)getpid(), path + strlen(self));
+    return own;
+}
+
 static int bind_all(struct build *build)
 {
+    char own[PATH_MAX];
+
     for (uint32_t i = 0; i < build->n_paths; i++)
         if (build->paths[i].path[0] != '/' || build->paths[i].path[1] == '\0')
             return -EINVAL;
@@ -218,7 +232,7 @@ static int bind_all(struct build *build)
         row->access = whole_access(build, i);
         if (seen_already(build, i))
             continue;
-        r = bind_path(build, row->path + 1, row->path, row->access);
+        r = bind_path(build, source_of(row->path, own), row->path, row->access);
         if (r < 0)
             leave_out(build, row, r);
         build->bound[i] = r == 0;

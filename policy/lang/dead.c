@@ -1,8 +1,8 @@
 /*
  * Allow rules that are written and never match: the ceiling of a channel leaves nothing of
  * them, or the denies of the channel strike all of it. Warnings only, and only what is
- * certain: a deny with paths is taken to strike nothing. Rules of a profile are not spoken
- * of; whoever uses one narrows it on purpose.
+ * certain: a deny with paths or names is taken to strike nothing (of names, see names.c). Rules of a profile
+ * are not spoken of; whoever uses one narrows it on purpose.
  */
 #include "policy/lang/model.h"
 #include "protocol/commands.h"
@@ -27,7 +27,7 @@ void bh_rule_report_loss(struct bh_model *model, const struct bh_channel_line *c
                   line->name.ptr, what, channel->name.ptr, why);
 }
 
-static bool spares(const struct bh_rule_line *deny, const struct bh_rule_line *allow)
+bool bh_rule_spares(const struct bh_rule_line *deny, const struct bh_rule_line *allow)
 {
     for (const struct bh_ref *ref = deny->excepts; ref; ref = ref->next)
         if (ref->rule == allow)
@@ -43,7 +43,8 @@ static struct bh_slot_rule left_of(const struct bh_plan *plan, const struct bh_s
     for (uint32_t i = 0; i < plan->n_rules; i++) {
         const struct bh_slot_rule *deny = &plan->rules[i];
 
-        if (deny->line->effect != BH_EFFECT_DENY || deny->line->paths || spares(deny->line, allow->line))
+        if (deny->line->effect != BH_EFFECT_DENY || deny->line->paths || deny->line->names ||
+            bh_rule_spares(deny->line, allow->line))
             continue;
         for (unsigned command = 0; command < BH_CMD_COUNT; command++)
             if (command != BH_CMD_GUEST_FILE_OPEN && bh_mask_has(deny->mask, command))

@@ -89,6 +89,18 @@ static void write_paths(FILE *out, const struct bh_policy *policy, const struct 
     }
 }
 
+static void write_names(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    const struct bh_setting_row *row = bh_setting_of(bh_mask_lists(rule->commands));
+
+    (void)fprintf(out, " {\n    %s", row->name);
+    for (uint32_t i = 0; i < rule->n_names; i++) {
+        (void)fputc(' ', out);
+        write_string(out, bh_policy_string(policy, policy->names[rule->first_name + i].text));
+    }
+    (void)fputs("\n}", out);
+}
+
 static uint64_t value_of(const struct bh_rule *rule, enum bh_rule_slot slot)
 {
     switch (slot) {
@@ -160,6 +172,8 @@ static void write_rule(FILE *out, const struct bh_policy *policy, const struct b
                 bh_policy_dump_setting(out, policy, rule, &bh_settings[i]);
         (void)fputc('}', out);
     }
+    if (rule->n_names > 0)
+        write_names(out, policy, rule);
     (void)fputc('\n', out);
 }
 

@@ -14,6 +14,7 @@ struct tables {
     uint32_t count[BH_SECTION_COUNT];
     struct bh_rule *rules;
     struct bh_path *paths;
+    struct bh_name *names;
     uint16_t *excepts, *index;
     struct bh_policy_user *users;
     uint32_t *groups;
@@ -23,7 +24,7 @@ struct tables {
 /* Counts what there will be at most, and makes room for it. */
 static int make_room(struct bh_model *model, const struct bh_plan *plan, struct tables *t)
 {
-    uint32_t paths = 0, excepts = 0, index = 0;
+    uint32_t paths = 0, names = 0, excepts = 0, index = 0;
     size_t bytes = 0;
 
     for (uint32_t i = 0; i < plan->n_rules; i++) {
@@ -31,6 +32,8 @@ static int make_room(struct bh_model *model, const struct bh_plan *plan, struct 
 
         for (const struct bh_path_line *path = line->paths; path; path = path->next, paths++)
             bytes += path->text.len + 1;
+        for (const struct bh_name_line *name = line->names; name; name = name->next, names++)
+            bytes += name->text.len + 1;
         for (const struct bh_ref *ref = line->excepts; ref; ref = ref->next)
             excepts++;
         for (unsigned word = 0; word < 2; word++)
@@ -39,13 +42,14 @@ static int make_room(struct bh_model *model, const struct bh_plan *plan, struct 
     }
     t->rules = bh_arena_array(model->arena, plan->n_rules, sizeof(*t->rules));
     t->paths = bh_arena_array(model->arena, paths, sizeof(*t->paths));
+    t->names = bh_arena_array(model->arena, names, sizeof(*t->names));
     t->excepts = bh_arena_array(model->arena, excepts, sizeof(*t->excepts));
     t->index = bh_arena_array(model->arena, index, sizeof(*t->index));
     t->users = bh_arena_array(model->arena, BH_USERS_MAX, sizeof(*t->users));
     t->groups = bh_arena_array(model->arena, BH_USERS_MAX * BH_GROUPS_MAX, sizeof(*t->groups));
-    if (!t->rules || !t->paths || !t->excepts || !t->index || !t->users || !t->groups)
+    if (!t->rules || !t->paths || !t->names || !t->excepts || !t->index || !t->users || !t->groups)
         return -ENOMEM;
-    return bh_strings_init(&t->strings, model->arena, plan->n_rules * 3 + paths, bytes);
+    return bh_strings_init(&t->strings, model->arena, plan->n_rules * 3 + paths + names, bytes);
 }
 
 /* Reports what keeps an account from being what the rule's author thinks. */
@@ -103,6 +107,17 @@ static void add_paths(const struct bh_rule_line *line, struct tables *t, struct 
     rule->n_paths = *n - rule->first_path;
 }
 
+static void add_names(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
+{
+    uint32_t *n = &t->count[BH_SECTION_NAMES];
+
+    rule->first_name = *n;
+    for (const struct bh_name_line *name = line->names; name; name = name->next)
+        t->names[(*n)++] =
+            (struct bh_name){ .text = bh_strings_add(&t->strings, name->text), .len = name->text.len };
+    rule->n_names = *n - rule->first_name;
+}
+
 /* Numbers of the spared rules that are on this channel, sorted, each once. */
 static void add_excepts(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
 {
@@ -155,6 +170,7 @@ static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, st
         .has_object = from->verbs && line->conditional,
     };
     add_excepts(line, t, rule);
+    add_names(line, t, rule);
     rule->first_path = t->count[BH_SECTION_PATHS];
     if (!rule->has_object)
         return;
@@ -182,8 +198,8 @@ static void add_index(struct tables *t, struct bh_slice *slice)
 
 static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *slice, struct bh_bytes *ret)
 {
-    const void *data[BH_SECTION_COUNT] = { t->rules, t->index,  t->paths,        t->excepts,
-                                           t->users, t->groups, t->strings.bytes };
+    const void *data[BH_SECTION_COUNT] = { t->rules,   t->index, t->paths,  t->names,
+                                           t->excepts, t->users, t->groups, t->strings.bytes };
     size_t size = sizeof(*slice);
     char *bytes;
 

@@ -34,6 +34,11 @@ struct bh_path_line {
     struct bh_pos pos;
 };
 
+struct bh_name_line {
+    struct bh_name_line *next;
+    struct bh_str text;
+};
+
 struct bh_rule_line {
     struct bh_rule_line *next;
     struct bh_pos pos;        /* where it stands in the text */
@@ -46,6 +51,8 @@ struct bh_rule_line {
     uint64_t values[BH_SLOT_COUNT];
     uint32_t given; /* bit per slot that the block says */
     struct bh_path_line *paths;
+    struct bh_name_line *names; /* of the one setting that its commands allow */
+    uint32_t n_names;
     struct bh_str user;
     struct bh_pos user_pos;
     bool conditional;  /* it has conditions on the object of guest-file-open */
@@ -138,6 +145,12 @@ int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
 void bh_rule_report_loss(struct bh_model *model, const struct bh_channel_line *channel,
                          const struct bh_slot_rule *before, const struct bh_slot_rule *after,
                          const char *why);
+
+/* Does this deny spare this allow by name? */
+bool bh_rule_spares(const struct bh_rule_line *deny, const struct bh_rule_line *allow);
+
+/* Warns of the allow rules whose names are all hidden by denies, or shown by another allow in any case. */
+void bh_plan_report_names(struct bh_model *model, const struct bh_plan *plan);
 
 /* Warns of the allow rules of which the denies of their channel leave nothing. */
 void bh_plan_report_struck(struct bh_model *model, const struct bh_plan *plan);

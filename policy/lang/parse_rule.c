@@ -76,6 +76,46 @@ static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule)
     return bh_parser_take(parser, BH_TOKEN_CLOSE, "a comma or } at the end of the set", &token);
 }
 
+/* One string of `interfaces` or `users`. */
+static bool add_name(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
+{
+    struct bh_name_line *line, **end = &rule->names;
+    struct bh_token token;
+    const char *fails;
+
+    if (!bh_parser_take(parser, BH_TOKEN_STRING, "a name or pattern in quotes", &token))
+        return false;
+    fails = bh_name_fails(row->listed, token.text.ptr, token.text.len);
+    if (fails) {
+        bh_error_at(parser->model->diags, token.pos, "this pattern matches nothing: %s", fails);
+        return false;
+    }
+    if (rule->n_names == BH_NAMES_MAX) {
+        bh_error_at(parser->model->diags, token.pos,
+                    "one rule has at most %u patterns in `%s`: use wildcards, or write another rule",
+                    BH_NAMES_MAX, row->name);
+        return false;
+    }
+    line = bh_model_alloc(parser->model, sizeof(*line));
+    if (!line)
+        return false;
+    while (*end)
+        end = &(*end)->next;
+    *line = (struct bh_name_line){ .text = token.text };
+    *end = line;
+    rule->n_names++;
+    return true;
+}
+
+static bool parse_names(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
+{
+    do
+        if (!add_name(parser, rule, row))
+            return false;
+    while (parser->token.kind == BH_TOKEN_STRING);
+    return true;
+}
+
 static bool parse_user(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_token token;
@@ -97,6 +137,8 @@ static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *r
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_PATH:
         return parse_path(parser, rule);
+    case BH_TYPE_NAMES:
+        return parse_names(parser, rule, row);
     case BH_TYPE_USER:
         return parse_user(parser, rule);
     case BH_TYPE_WORDS:
@@ -116,6 +158,8 @@ static bool parse_setting(struct bh_parser *parser, struct bh_rule_line *rule)
     if (!bh_parser_take(parser, BH_TOKEN_WORD, "the name of a setting, or }", &token))
         return false;
     row = bh_setting_find(BH_DOMAIN_FILE, token.text.ptr, &fence);
+    if (!row)
+        row = bh_setting_find(BH_DOMAIN_NAMES, token.text.ptr, &fence);
     if (!row) {
         bh_error_at(diags, token.pos, "a rule has no setting '%.64s'", token.text.ptr);
         return false;
@@ -163,12 +207,50 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
     return ok;
 }
 
+/* The bits of what the rule gives that are of this domain. */
+static uint32_t given_of(const struct bh_rule_line *rule, enum bh_setting_domain domain)
+{
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < bh_n_settings; i++)
+        if (bh_settings[i].domain == domain)
+            bits |= 1u << bh_settings[i].slot;
+    return rule->given & bits;
+}
+
+/* Names are for rules of which each command lists such names. */
+static bool check_names(struct bh_parser *parser, const struct bh_rule_line *rule)
+{
+    struct bh_str commands = BH_STR("");
+
+    for (unsigned i = 0; i < bh_n_settings; i++) {
+        const struct bh_setting_row *row = &bh_settings[i];
+
+        if (row->domain != BH_DOMAIN_NAMES || !(rule->given & 1u << row->slot) ||
+            bh_mask_lists(rule->targets.mask) == (enum bh_listed)row->listed)
+            continue;
+        for (unsigned k = 0; k < BH_CMD_COUNT && commands.ptr; k++)
+            if (bh_command_lists(k) == (enum bh_listed)row->listed)
+                commands = bh_arena_printf(parser->model->arena, "%s%s%s", commands.ptr,
+                                           commands.len ? ", " : "", bh_commands[k].name);
+        bh_error_at(parser->model->diags, rule->pos,
+                    "`%s` chooses among what is listed by %s: let the rule name nothing else, and write "
+                    "another rule for the other commands",
+                    row->name, commands.ptr ? commands.ptr : "a command");
+        return false;
+    }
+    return true;
+}
+
 /* Settings that the rule gives but that what it grants has no use for. */
 static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_diags *diags = parser->model->diags;
 
-    if (rule->given && (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {
+    if (!check_names(parser, rule))
+        return false;
+    if (given_of(rule, BH_DOMAIN_FILE) &&
+        (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {
         bh_error_at(
             diags, rule->pos,
             "the settings of this rule speak of opening files: let it name guest-file-open, @file-read or "
@@ -217,11 +299,11 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
             !(rule->given & 1u << bh_settings[i].slot))
             rule->values[bh_settings[i].slot] = bh_settings[i].initial;
     rule->conditional = opens && (allow || rule->paths || *verbs != BH_VERB_ALL);
-    if (!allow &&
-        rule->given) /* conditions can be judged for an open only: the others are not denied by them */
+    if (!allow && given_of(rule, BH_DOMAIN_FILE)) {
+        /* these conditions can be judged for an open only: the others are not denied by them */
         memset(rule->targets.mask, 0, sizeof(rule->targets.mask));
-    if (!allow && rule->given)
         bh_mask_add(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);
+    }
     return true;
 }
 

@@ -81,6 +81,25 @@ const struct bh_setting_row bh_settings[] = {
       .doc = "Links on the way: `refuse` them, follow `trusted` ones (root's, in directories that only root "
              "writes), or "
              "`follow` all." },
+    { .name = "interfaces",
+      .domain = BH_DOMAIN_NAMES,
+      .type = BH_TYPE_NAMES,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_INTERFACES,
+      .deny = true,
+      .listed = BH_LISTED_INTERFACES,
+      .doc =
+          "Which network interfaces, by name or by a pattern with * and ?: an allow shows them, a deny hides "
+          "them, and their routes. Without it: all." },
+    { .name = "users",
+      .domain = BH_DOMAIN_NAMES,
+      .type = BH_TYPE_NAMES,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_USERS,
+      .deny = true,
+      .listed = BH_LISTED_USERS,
+      .doc = "Which users, by name or by a pattern with * and ?: an allow shows them, a deny hides them. "
+             "Without it: all." },
     { .name = "explain-to-client",
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_WORD,
@@ -122,6 +141,14 @@ static uint32_t find_fence(const char *name)
         if (strcmp(bh_fence_name(bit), name) == 0)
             return bit;
     return 0;
+}
+
+const struct bh_setting_row *bh_setting_of(enum bh_listed listed)
+{
+    for (unsigned i = 0; i < bh_n_settings; i++)
+        if (bh_settings[i].domain == BH_DOMAIN_NAMES && bh_settings[i].listed == listed)
+            return &bh_settings[i];
+    return NULL;
 }
 
 const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,

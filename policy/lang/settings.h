@@ -9,12 +9,14 @@
 #include "policy/blob.h"
 
 enum bh_setting_domain {
-    BH_DOMAIN_FILE, /* in the block of a rule for guest-file-open */
-    BH_DOMAIN_SET,  /* `set NAME VALUE`: of the whole policy */
+    BH_DOMAIN_FILE,  /* in the block of a rule for guest-file-open */
+    BH_DOMAIN_NAMES, /* in the block of a rule for commands that list things by name */
+    BH_DOMAIN_SET,   /* `set NAME VALUE`: of the whole policy */
 };
 
 enum bh_setting_type {
     BH_TYPE_PATH,     /* is|beneath|glob, then a string or a set of strings */
+    BH_TYPE_NAMES,    /* one or more strings: patterns */
     BH_TYPE_WORDS,    /* one or more of `words`: a mask, first word = bit 0 */
     BH_TYPE_WORD,     /* one of `words`: its index */
     BH_TYPE_USER,     /* name of an account */
@@ -39,15 +41,18 @@ enum bh_rule_slot {
     BH_SLOT_CREATE_MODE,
     BH_SLOT_TYPES,
     BH_SLOT_SYMLINKS,
+    BH_SLOT_INTERFACES,
+    BH_SLOT_USERS,
     BH_SLOT_COUNT,
 };
 
 struct bh_setting_row {
     const char *name;
     uint8_t domain, type, merge;
-    uint8_t slot;             /* FILE: enum bh_rule_slot; SET: enum bh_setting (FENCES_REQUIRED for fences) */
-    bool deny;                /* has a meaning in a deny rule too */
-    uint16_t verbs;           /* FILE: has a meaning only where the rule grants one of these; 0 = always */
+    uint8_t slot;   /* FILE, NAMES: enum bh_rule_slot; SET: enum bh_setting (FENCES_REQUIRED for fences) */
+    bool deny;      /* has a meaning in a deny rule too */
+    uint8_t listed; /* NAMES: what the rule's commands must list (enum bh_listed) */
+    uint16_t verbs; /* FILE: has a meaning only where the rule grants one of these; 0 = always */
     const char *const *words; /* NULL at the end */
     uint64_t least, most;     /* SIZE, MODE, DURATION */
     uint64_t initial;         /* where nothing is said */
@@ -56,6 +61,9 @@ struct bh_setting_row {
 
 extern const struct bh_setting_row bh_settings[];
 extern const unsigned bh_n_settings;
+
+/* The row that speaks of what is listed, or NULL. */
+const struct bh_setting_row *bh_setting_of(enum bh_listed listed);
 
 /* The row for a name, or NULL. "fence-net" finds the row of fences and its bit (*ret_fence; 0 for others). */
 const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,

@@ -58,6 +58,9 @@ class Batch:
                 path = request["path"].encode()
                 self.send(f"open {request['channel']} {request['verbs']} {int(request['found'])} {int(request['regular'])} "
                           f"{request['user'] or '-'} {len(path)}", path)
+            elif "listed" in request:
+                name = request["listed"].encode()
+                self.send(f"name {request['channel']} {request['command']} {len(name)}", name)
             else:
                 self.send(f"ask {request['channel']} {request['command']}")
         self.process.stdin.flush()

@@ -8,6 +8,7 @@
  *   dump CHANNEL                   prints the length and the text of its dump
  *   slice CHANNEL                  prints the bytes of the slice in hex, the digest as zeros
  *   ask CHANNEL COMMAND            prints verdict and rule
+ *   name CHANNEL COMMAND LEN       then LEN bytes: what is listed; prints verdict and rule
  *   open CHANNEL VERBS FOUND REGULAR USER LEN   then LEN bytes: the path; prints verdict and rule
  */
 #include <errno.h>
@@ -159,6 +160,18 @@ static void ask(struct batch *batch, char **line)
     print_decision(policy, bh_policy_command(policy, command < 0 ? BH_CMD_COUNT : (unsigned)command, NULL));
 }
 
+static void judge_name(struct batch *batch, char **line)
+{
+    const struct bh_policy *policy = &batch->policies[find_channel(batch, word(line))];
+    const char *name = word(line);
+    int command = name ? bh_command_find(name, strlen(name)) : -1;
+    struct bh_str listed = read_bytes(&batch->arena, number(word(line)));
+
+    if (command < 0)
+        bad("there is no such command");
+    print_decision(policy, bh_policy_name(policy, (unsigned)command, listed, NULL));
+}
+
 /* The index of a user's name in the slice; "-" is nobody. */
 static uint32_t find_user(const struct bh_policy *policy, const char *name)
 {
@@ -190,6 +203,8 @@ static void run(struct batch *batch, const char *command, char **line)
         print_slice(batch, find_channel(batch, word(line)));
     else if (strcmp(command, "ask") == 0)
         ask(batch, line);
+    else if (strcmp(command, "name") == 0)
+        judge_name(batch, line);
     else if (strcmp(command, "open") == 0)
         open_file(batch, line);
     else

@@ -21,6 +21,7 @@ FOPEN = [1, 2 | 4 | 8, 4 | 16, 1 | 2, 1 | 2 | 4 | 8, 1 | 4 | 16]
 AGREE = {"user": None, "max-size": "0", "create-mode": "0600", "types": "regular", "symlinks": "refuse"}
 MATTERS = {"max-size": VERBS["write"] | VERBS["append"], "create-mode": VERBS["create"]}
 ACCOUNTS = {"root", "www"}
+LISTS = {"interfaces": ["guest-network-get-interfaces", "guest-network-get-route"], "users": ["guest-get-users"]}
 
 
 # ---- the naive evaluator
@@ -51,6 +52,11 @@ def names(rule, command):
     return bool(CLASSES[command] & targets)
 
 
+def some_name_matches(rule, name):
+    return any(re.fullmatch("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern), name, re.S)
+               for pattern in rule["names"])
+
+
 def glob_regex(pattern):
     return "".join("[^/]*" if c == "*" else "[^/]" if c == "?" else re.escape(c) for c in pattern)
 
@@ -69,7 +75,7 @@ def is_clean(path):
 
 def allow_matches(policy, rule, request):
     if request["command"] != OPEN:
-        return True
+        return not rule["names"] or "listed" not in request or some_name_matches(rule, request["listed"])
     verbs = request["verbs"]
     if not verbs or verbs & ~(rule_verbs(rule) & ceiling_verbs(policy, request["channel"])):
         return False
@@ -85,7 +91,7 @@ def allow_matches(policy, rule, request):
 
 def deny_matches(rule, request):
     if request["command"] != OPEN:
-        return True
+        return not rule["names"] or ("listed" in request and some_name_matches(rule, request["listed"]))
     if request["verbs"] and not request["verbs"] & rule_verbs(rule):
         return False
     if not rule["paths"] or not is_clean(request["path"]):
@@ -151,6 +157,8 @@ def render_rule(rule):
     if rule["except"]:
         text += f" except {', '.join(rule['except'])}"
     lines = [f"    path {kind} \"{path}\"" for kind, path in rule["paths"]]
+    if rule["names"]:
+        lines.append(f"    {rule['lists']} " + " ".join(f'"{name}"' for name in rule["names"]))
     if rule["verbs"]:
         lines.append(f"    verbs {' '.join(rule['verbs'])}")
     lines += [f"    {setting} {rule[setting]}" for setting, initial in AGREE.items() if rule[setting] != initial]
@@ -192,6 +200,21 @@ def random_targets(random, some_open):
     return random.sample(ALL_CLASSES, random.randint(0, 2)) + random.sample(COMMANDS, random.randint(1, 3))
 
 
+NAMES = ["eth0", "eth1", "veth1", "e", "eth0:1", "docker0"]
+
+
+def random_pattern(random):
+    pattern = random.choice(NAMES)
+    return random.choice([pattern, pattern, "*", pattern[:2] + "*", "*" + pattern[-2:], pattern[:-1] + "?", "e*0*", "?"])
+
+
+def random_listing(random):
+    """(setting, targets) of a rule that may have names."""
+    lists = random.choice(sorted(LISTS))
+    targets = random.sample(LISTS[lists], random.randint(1, len(LISTS[lists])))
+    return lists, ["@net"] if lists == "interfaces" and random.random() < 0.5 else targets
+
+
 def random_settings(random):
     return {"user": random.choice(["root", "www", "www", "ghost"]), "max-size": random.choice(["0", "0", "4096"]),
             "create-mode": random.choice(["0600", "0640"]), "types": random.choice(["regular", "any"]),
@@ -201,7 +224,7 @@ def random_settings(random):
 def random_rule(random, policy, number, settings):
     """A rule that is valid by itself."""
     rule = {"name": f"r{number}", "effect": random.choice(["allow", "allow", "deny"]), "except": [], "paths": [], "verbs": [],
-            "on": [], **AGREE}
+            "on": [], "lists": None, "names": [], **AGREE}
     files = random.random() < 0.6
     rule["targets"] = random_targets(random, files)
     if len(policy["channels"]) > 1 and (rule["effect"] == "allow" or random.random() < 0.5):
@@ -212,6 +235,9 @@ def random_rule(random, policy, number, settings):
         rule["paths"] = [random_condition(random) for _ in range(random.randint(1, 3))]
     if files and random.random() < 0.4:
         rule["verbs"] = random.sample(sorted(VERBS), random.randint(1, 5))
+    if not files and random.random() < 0.5:
+        rule["lists"], rule["targets"] = random_listing(random)
+        rule["names"] = [random_pattern(random) for _ in range(random.randint(0, 3))]
     if rule["effect"] == "deny":
         return rule
     if not files and (OPEN in rule["targets"] or "@file-write" in rule["targets"]):
@@ -242,6 +268,11 @@ def random_policy(random):
 
 def random_request(random, policy):
     request = {"channel": random.choice(sorted(policy["channels"])), "command": OPEN}
+    if random.random() < 0.3:
+        request["command"] = random.choice(sum(LISTS.values(), []))
+        if random.random() < 0.8:
+            request["listed"] = random.choice(NAMES + ["", "lo", "eth0:10", "\n"])
+        return request
     if random.random() < 0.3:
         request["command"] = random.choice(COMMANDS + ["guest-unknown"])
         if request["command"] != OPEN:

@@ -9,6 +9,8 @@ static const char text[] =
     "rule info: allow @info on a\n"
     "rule web: allow @file-read, @file-write on a {\n path beneath \"/web\"\n user www\n}\n"
     "rule more: allow @file-read on a {\n path is \"/log\"\n}\n"
+    "rule net: allow @net on a {\n interfaces \"eth0\" \"en*\"\n}\n"
+    "rule who: allow guest-get-users on a {\n users \"bob\"\n}\n"
     "deny @info except info\ndeny @file-read except web, more {\n path is \"/web/k\"\n}\n";
 
 struct copy {
@@ -49,7 +51,7 @@ static void good_slice_opens(void **state)
 
     (void)state;
     assert_int_equal(bh_policy_open(&policy, copy.slice, copy.size), 0);
-    assert_int_equal(policy.n_rules, 5);
+    assert_int_equal(policy.n_rules, 7);
     assert_int_equal(policy.n_users, 1);
     assert_int_equal(policy.users[0].uid, 33);
     assert_int_equal(policy.users[0].gid, 34);
@@ -94,10 +96,11 @@ static void unaligned_memory_is_refused(void **state)
         struct bh_rule *rules = section(slice, BH_SECTION_RULES);                                            \
         uint16_t *index = section(slice, BH_SECTION_INDEX);                                                  \
         struct bh_path *paths = section(slice, BH_SECTION_PATHS);                                            \
+        struct bh_name *names = section(slice, BH_SECTION_NAMES);                                            \
         uint16_t *excepts = section(slice, BH_SECTION_EXCEPTS);                                              \
         struct bh_policy_user *users = section(slice, BH_SECTION_USERS);                                     \
         char *strings = section(slice, BH_SECTION_STRINGS);                                                  \
-        (void)rules, (void)index, (void)paths, (void)excepts, (void)users, (void)strings;                    \
+        (void)rules, (void)index, (void)paths, (void)names, (void)excepts, (void)users, (void)strings;       \
         what;                                                                                                \
         if (open_copy(&copy) != -EBADMSG)                                                                    \
             fail_msg("believed: %s", #what);                                                                 \
@@ -136,7 +139,11 @@ static void lies_in_a_rule(void **state)
     (void)state;
     REFUSED(rules[0].effect = 2);
     REFUSED(rules[0].has_object = 2);
-    REFUSED(rules[0].zero[1] = 1);
+    REFUSED(rules[0].n_names = 1);
+    REFUSED(rules[3].n_names = 4);
+    REFUSED(rules[3].n_names = UINT32_MAX);
+    REFUSED(rules[3].first_name = UINT32_MAX);
+    REFUSED(rules[3].first_name = 4);
     REFUSED(rules[0].commands[1] |= 1ull << 40);
     REFUSED(rules[0].commands[0] |= 1ull << BH_CMD_GUEST_EXEC);
     REFUSED(rules[0].name++);
@@ -153,14 +160,14 @@ static void lies_in_a_rule(void **state)
     REFUSED(rules[1].n_paths = 9);
     REFUSED(rules[1].first_path = UINT32_MAX);
     REFUSED(rules[2].n_excepts = 1);
-    REFUSED(rules[3].first_except = UINT32_MAX);
-    REFUSED(rules[4].user = 0);
+    REFUSED(rules[5].first_except = UINT32_MAX);
+    REFUSED(rules[6].user = 0);
 }
 
 static void lies_in_the_tables(void **state)
 {
     (void)state;
-    REFUSED(index[0] = 5);
+    REFUSED(index[0] = 7);
     REFUSED(index[0] = 1);
     REFUSED(slice->commands[0].count++);
     REFUSED(slice->commands[BH_CMD_COUNT - 1].first = UINT32_MAX);
@@ -173,7 +180,13 @@ static void lies_in_the_tables(void **state)
     REFUSED(strings[paths[0].text + 1] = (char)0xff);
     REFUSED(strings[slice->sections[BH_SECTION_STRINGS].count - 1] = 'x');
     REFUSED(excepts[1] = excepts[2]);
-    REFUSED(excepts[1] = 3);
+    REFUSED(excepts[1] = 5);
+    REFUSED(names[0].len++);
+    REFUSED(names[0].text++);
+    REFUSED(strings[names[0].text + 1] = '/');
+    REFUSED(strings[names[0].text + 1] = '\0');
+    REFUSED((names[0] = (struct bh_name){ rules[0].file, 0 }));
+    REFUSED(names[0].text = paths[0].text);
     REFUSED(excepts[1] = 77);
     REFUSED(users[0].name++);
     REFUSED(users[0].found = 2);
@@ -196,6 +209,7 @@ static void any_byte_changed(void **state)
             ((unsigned char *)copy.slice)[i] ^= (unsigned char)(1u << bit);
             if (bh_policy_open(&policy, copy.slice, copy.size) == 0) {
                 (void)bh_policy_file(&policy, &file, NULL);
+                (void)bh_policy_name(&policy, BH_CMD_GUEST_GET_USERS, (struct bh_str)BH_STR("bob"), NULL);
                 for (unsigned command = 0; command < BH_CMD_COUNT; command++)
                     (void)bh_policy_grants(&policy, command);
             }

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
 
 #include "protocol/base/mem.h"
 
@@ -20,11 +22,15 @@ static const struct bh_syscall syscalls[] = {
     { "statx", .error = ENOSYS, .why = "a newer C library falls back" },
     { "pread64", .why = "os-release; the state of a CPU, from a file that stays open" },
     { "lseek", .why = "stdio gives back what it read ahead; a folder is listed again" },
-    { "getdents64", .why = "lists CPUs and blocks of memory" },
+    { "getdents64", .why = "lists CPUs, blocks of memory, session files" },
     { "sysinfo", .why = "load averages; qsort asks for the memory size" },
     { "uname", .why = "host name, kernel" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
-      .why = "audit records; to its peer only" },
+      .why = "audit records, and requests to the routing socket; to its peer only" },
+    { "socket", .n_args = 3,
+      .args = { BH_INT_IS(0, AF_NETLINK), BH_INT_IS(1, SOCK_RAW | SOCK_CLOEXEC),
+                BH_INT_IS(2, NETLINK_ROUTE) },
+      .why = "interfaces and addresses; without a capability it can only ask" },
 };
 
 static const struct bh_view_path paths[] = {
@@ -36,6 +42,10 @@ static const struct bh_view_path paths[] = {
     { "/proc/stat", BH_ACCESS_READ, .optional = true },
     { "/sys/devices/system/cpu", BH_ACCESS_READ, .optional = true },
     { "/sys/devices/system/memory", BH_ACCESS_READ, .optional = true },
+    { "/proc/self/net/route", BH_ACCESS_READ, .optional = true },
+    { "/proc/self/net/ipv6_route", BH_ACCESS_READ, .optional = true },
+    { "/run/utmp", BH_ACCESS_READ, .optional = true },
+    { "/run/systemd/sessions", BH_ACCESS_READ, .optional = true },
 };
 
 const struct bh_profile bh_profile_info = {
@@ -43,7 +53,7 @@ const struct bh_profile bh_profile_info = {
     .program = "bulkhead-info",
     .uid = BH_UID_BLOCK + 3,
     .caps = 0,
-    .own_net = true,
+    .own_net = false, /* it tells the guest's interfaces */
     .max_fds = 64,
     .max_memory_mib = 128,
     .filesize_max_mib = 0,
