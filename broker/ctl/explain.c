@@ -19,11 +19,32 @@ struct telling {
 };
 
 struct options {
-    const char *channel, *policy, *record, *mode, *dir;
+    const char *channel, *policy, *record, *mode, *dir, *object;
     const char *digest; /* of the policy that decided, as the record holds it */
 };
 
 #define DIGEST_BYTES sizeof(((struct bh_record *)0)->policy)
+
+/* What the rule lists, if it chooses. */
+static void print_names(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    if (rule->n_names > 0)
+        printf("        it %s", rule->effect == BH_EFFECT_ALLOW ? "shows" : "hides");
+    for (uint32_t i = 0; i < rule->n_names; i++)
+        printf(" \"%s\"", bh_policy_string(policy, policy->names[rule->first_name + i].text));
+    if (rule->n_names > 0)
+        putchar('\n');
+}
+
+static struct json_object *names_of(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    struct json_object *names = json_object_new_array();
+
+    for (uint32_t i = 0; i < rule->n_names; i++)
+        json_object_array_add(names, json_object_new_string(
+                                         bh_policy_string(policy, policy->names[rule->first_name + i].text)));
+    return names;
+}
 
 static void told(void *context, uint32_t number, bool matched, const char *why)
 {
@@ -37,6 +58,7 @@ static void told(void *context, uint32_t number, bool matched, const char *why)
     if (!telling->tried) {
         printf("  %-5s rule %s (%s:%u): %s\n", effect, bh_policy_string(policy, rule->name),
                bh_policy_string(policy, rule->file), rule->line, why);
+        print_names(policy, rule);
         return;
     }
     row = json_object_new_object();
@@ -46,6 +68,8 @@ static void told(void *context, uint32_t number, bool matched, const char *why)
     json_object_object_add(row, "line", json_object_new_int64(rule->line));
     json_object_object_add(row, "matched", json_object_new_boolean(matched));
     json_object_object_add(row, "why", json_object_new_string(why));
+    if (rule->n_names > 0)
+        json_object_object_add(row, "names", names_of(policy, rule));
     json_object_array_add(telling->tried, row);
 }
 
@@ -96,8 +120,9 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
 
     ctl_verbs_words(question->verbs, verbs);
     if (!ctl->json)
-        printf("%s on channel %s%s%s:\n", bh_commands[question->command].name, policy->slice->channel,
-               question->about_file ? ", asking to " : "", verbs);
+        printf("%s on channel %s%s%s%s%s:\n", bh_commands[question->command].name, policy->slice->channel,
+               question->about_file ? ", asking to " : "", verbs, question->object ? ", to see " : "",
+               question->object ? question->object : "");
     decision = ctl_judge(policy, question, &trace);
     if (ctl->json) {
         print_json(policy, decision, telling.tried);
@@ -204,6 +229,8 @@ static int explain_request(const struct ctl *ctl, const struct options *options,
             ctl_fail(CTL_USAGE, "the request names no command; it looks like {\"execute\": \"guest-ping\"}");
     else
         status = ctl_question_make(&question, command, arguments);
+    if (status == CTL_OK && options->object)
+        status = ctl_question_about(&question, options->object);
     if (status == CTL_OK)
         status = explain(ctl, options, NULL, &question);
     json_object_put(request);
@@ -234,9 +261,13 @@ static int run(struct ctl *ctl, int argc, char **argv)
 {
     struct options options = { .mode = "r" };
     const struct ctl_option table[] = {
-        { "--channel", NULL, &options.channel, NULL }, { "--policy", NULL, &options.policy, NULL },
-        { "--record", NULL, &options.record, NULL },   { "--mode", NULL, &options.mode, NULL },
-        { "--dir", NULL, &options.dir, NULL },         { 0 },
+        { "--channel", NULL, &options.channel, NULL },
+        { "--policy", NULL, &options.policy, NULL },
+        { "--record", NULL, &options.record, NULL },
+        { "--mode", NULL, &options.mode, NULL },
+        { "--dir", NULL, &options.dir, NULL },
+        { "--object", NULL, &options.object, NULL },
+        { 0 },
     };
     int status;
 
@@ -244,7 +275,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         return status;
     if (options.record && argc == 0)
         return explain_number(ctl, &options);
-    if (options.record || argc != 1)
+    if (options.record || argc != 1 || (options.object && !*options.object))
         return ctl_usage(&ctl_policy_explain, "it takes one REQUEST, or --record N");
     return explain_request(ctl, &options, argv[0]);
 }
@@ -253,12 +284,13 @@ const struct ctl_command ctl_policy_explain = {
     .name = "policy explain",
     .summary = "why a request is allowed or refused",
     .usage =
-        "[--channel C] [--policy FILE|NAME] REQUEST\n"
+        "[--channel C] [--policy FILE|NAME] [--object NAME] REQUEST\n"
         "       bulkheadctl policy explain --record N [--mode M] [--dir DIR] [--policy FILE|NAME]\n"
         "REQUEST is what a client sends: '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": "
         "\"/etc/motd\"}}'.\n"
         "  --channel C           on this channel (default: the only one, or main)\n"
         "  --policy FILE|NAME    by this policy (default: the one in force)\n"
+        "  --object NAME         may it see the interface or user of this name, where it lists them?\n"
         "  --record N            the request of this audit record; a record does not hold the mode of an\n"
         "                        open: --mode names it (default r)\n"
         "Exit status: 0 allowed, 1 refused or an error.",

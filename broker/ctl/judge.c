@@ -65,8 +65,21 @@ struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_qu
                                          .verbs = question->verbs,
                                          .user = BH_NO_USER };
 
-    return question->about_file ? bh_policy_file(policy, &file, trace)
-                                : bh_policy_command(policy, (unsigned)question->command, trace);
+    if (question->about_file)
+        return bh_policy_file(policy, &file, trace);
+    if (question->object)
+        return bh_policy_name(policy, (unsigned)question->command,
+                              (struct bh_str){ question->object, (uint32_t)strlen(question->object) }, trace);
+    return bh_policy_command(policy, (unsigned)question->command, trace);
+}
+
+int ctl_question_about(struct ctl_question *question, const char *object)
+{
+    if (bh_command_lists((unsigned)question->command) == BH_LISTED_NOTHING)
+        return ctl_fail(CTL_USAGE, "%s lists nothing that a rule could name",
+                        bh_commands[question->command].name);
+    question->object = object;
+    return CTL_OK;
 }
 
 const char *ctl_verdict_word(enum bh_verdict verdict)

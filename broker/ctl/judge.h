@@ -19,11 +19,15 @@ struct ctl_question {
     bool about_file;    /* guest-file-open: the next two count */
     uint32_t verbs;     /* enum bh_verb */
     struct bh_str path; /* points into the arguments */
+    const char *object; /* what a listing command might list; NULL: it is asked whether it may list at all */
 };
 
 /* From a command's name and its arguments (NULL: none), which must live as long as the question. Exit status.
  */
 int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments);
+
+/* Makes it a question about what is called so among what the command lists. Exit status. */
+int ctl_question_about(struct ctl_question *question, const char *object);
 
 struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
                              const struct bh_trace *trace);

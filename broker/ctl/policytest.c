@@ -62,6 +62,7 @@ static void try_case(struct table *table, const struct bh_case *expected)
     if (expected->json.len && !arguments)
         fail(table, expected->line, "the arguments are not JSON");
     else if (ctl_question_make(&question, expected->command.ptr, arguments) != CTL_OK ||
+             (expected->object.len && ctl_question_about(&question, expected->object.ptr) != CTL_OK) ||
              ctl_policy_channel(table->source, channel, &policy) != CTL_OK)
         fail(table, expected->line, "this case cannot be judged");
     else
@@ -138,7 +139,8 @@ const struct ctl_command ctl_policy_test = {
     .name = "policy test",
     .summary = "compare a policy with a table of expected verdicts",
     .usage = "[--policy FILE|NAME] [--channel C] CASES\n"
-             "A line of CASES: allow or deny, COMMAND, its arguments as JSON, on CHANNEL, rule NAME:\n"
+             "A line of CASES: allow or deny, COMMAND, its arguments as JSON, object NAME, on CHANNEL, rule "
+             "NAME:\n"
              "  deny guest-file-open {\"path\": \"/etc/shadow\"} rule no-secrets\n"
              "Exit status: 0 all are as expected, 1 some are not.",
     .run = run,

@@ -87,12 +87,15 @@ static const char *parse_rest(struct line *line, struct bh_case *ret)
     if (line->at < line->end && *line->at == '{' && !take_json(line, &ret->json))
         return "the arguments do not end: a } is missing";
     while (next_word(line, &word)) {
-        struct bh_str *place = is(word, "on") ? &ret->channel : is(word, "rule") ? &ret->rule : NULL;
+        struct bh_str *place = is(word, "on")       ? &ret->channel
+                               : is(word, "rule")   ? &ret->rule
+                               : is(word, "object") ? &ret->object
+                                                    : NULL;
 
         if (!place || place->len > 0)
-            return "only `on CHANNEL` and `rule NAME`, each once, may stand after the request";
+            return "only `object NAME`, `on CHANNEL` and `rule NAME`, each once, may stand after the request";
         if (!next_word(line, place))
-            return "a name should stand after `on` and `rule`";
+            return "a name should stand after `object`, `on` and `rule`";
     }
     return line->at < line->end ? "this does not belong here" : NULL;
 }
@@ -127,7 +130,7 @@ int bh_cases_next(struct bh_cases *cases, struct bh_arena *arena, struct bh_case
         if (*ret_why)
             return -EBADMSG;
         if (!own(arena, &ret->command) || !own(arena, &ret->json) || !own(arena, &ret->channel) ||
-            !own(arena, &ret->rule))
+            !own(arena, &ret->rule) || !own(arena, &ret->object))
             return -ENOMEM;
         return 1;
     }

@@ -1,7 +1,7 @@
 /*
  * Case files: requests with the verdict that a policy must give. One case a line,
  *
- *   allow|deny COMMAND [{JSON arguments}] [on CHANNEL] [rule NAME]
+ *   allow|deny COMMAND [{JSON arguments}] [object NAME] [on CHANNEL] [rule NAME]
  *
  * `#` begins a comment, but not inside the JSON. What the arguments mean is the
  * caller's business.
@@ -21,6 +21,7 @@ struct bh_case {
     bool allow;
     struct bh_str command;
     struct bh_str json;    /* with its braces; empty: no arguments */
+    struct bh_str object;  /* an interface or user that the command might list; empty: none */
     struct bh_str channel; /* empty: the first one */
     struct bh_str rule;    /* that must decide; empty: any */
 };
