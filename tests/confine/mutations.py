@@ -78,6 +78,8 @@ MUTATIONS = [
     ("tables: the front passes no descriptor", "broker/front/profile.c", '"sendto"', '"sendmsg"', "test_golden.py"),
     ("tables: nothing executable", CONFINE + "base_syscalls.c",
      '{ "mprotect", .n_args = 1, .args = { BH_INT(2, PROT_EXEC, 0) }', '{ "mprotect"', "test_golden.py"),
+    ("tables: info asks the routing socket only", "workers/info/profile.c", "BH_INT_IS(0, AF_NETLINK)", "BH_INT(0, 0, 0)",
+     "test_golden.py"),
     ("self-check", CONFINE + "self.c", "if (bh_check_status(BH_FD_STATUS, boot, fences, difference))", "if (false)",
      "test_self_check"),
     ("self-check: attributes", CONFINE + "self.c",

@@ -344,6 +344,20 @@ static void test_own_descriptors(void **state)
     assert_int_equal(launch_try(&s.launch, "reopen", at(&s, "ro/file"), NULL), 0);
 }
 
+/* /proc/self is a link, and links are not followed: the process's own number stands for it. */
+static void test_below_proc_self(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, BH_VIEW_PATHS);
+    s.paths[0] = (struct bh_view_path){ "/proc/self/net/route", BH_ACCESS_READ };
+    s.launch.view.n_paths = 1;
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/self/net/route", READ), 0);
+    assert_int_equal(launch_try(&s.launch, "open", "/proc/self/net/dev", READ), ENOENT);
+    assert_int_equal(launch_left_out->n, 0);
+}
+
 static void test_all(void **state)
 {
     struct scene s;
@@ -421,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_submounts_follow),
         cmocka_unit_test(test_late_mount),
         cmocka_unit_test(test_own_descriptors),
+        cmocka_unit_test(test_below_proc_self),
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_root_is_no_path),
         cmocka_unit_test(test_old_kernel),

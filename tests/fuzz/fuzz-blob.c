@@ -16,8 +16,10 @@ static void ask(const struct bh_policy *policy)
 {
     static const char *const paths[] = { "/", "/a/b", "/var/log/x", "a", "" };
 
-    for (unsigned command = 0; command <= BH_CMD_COUNT; command++)
+    for (unsigned command = 0; command <= BH_CMD_COUNT; command++) {
         (void)bh_policy_grants(policy, command);
+        (void)bh_policy_name(policy, command, (struct bh_str)BH_STR("eth0:1"), NULL);
+    }
     for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         for (uint32_t verbs = 0; verbs <= BH_VERB_ALL; verbs++) {
             struct bh_file_object file = { .path = { paths[i], (uint32_t)strlen(paths[i]) },

@@ -209,6 +209,75 @@ static void a_class_denied_beside_the_other(void **state)
     fixture_end(&f);
 }
 
+static const char listing_policy[] = "policy 1\nrule all: allow @net, @info\n"
+                                     "rule bridges: deny @net {\n interfaces \"docker*\" \"br-?\"\n}\n"
+                                     "rule routes: deny guest-network-get-route {\n interfaces \"lo\"\n}\n"
+                                     "rule services: deny guest-get-users {\n users \"svc-*\"\n}\n";
+
+static enum bh_verdict listed(const struct fixture *f, unsigned command, const char *name)
+{
+    struct bh_str asked = { name, (uint32_t)strlen(name) };
+
+    return bh_policy_name(&f->policy, command, asked, NULL).verdict;
+}
+
+static void a_deny_hides_names(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_good(&f, listing_policy);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "eth0"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "docker"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "docker0"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "br-1"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "br-12"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "lo"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_ROUTE, "lo"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_ROUTE, "docker0"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_GET_USERS, "svc-web"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_GET_USERS, "docker0"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_EXEC, "eth0"), BH_VERDICT_NOT_GRANTED);
+    assert_int_equal(listed(&f, BH_CMD_COUNT, "eth0"), BH_VERDICT_NOT_GRANTED);
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++)
+        if (bh_command_lists(command) != BH_LISTED_NOTHING)
+            assert_true(bh_policy_grants(&f.policy, command));
+    fixture_end(&f);
+}
+
+static void an_allow_shows_names(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_good(&f, "policy 1\nrule net: allow @net {\n interfaces \"eth0\" \"en*\"\n}\n"
+                     "rule who: allow guest-get-users {\n users \"*\"\n}\n"
+                     "rule other: allow guest-network-get-route {\n interfaces \"lo\"\n}\n"
+                     "rule hide: deny @net except net {\n interfaces \"*\"\n}\n");
+    assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_NETWORK_GET_INTERFACES));
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "eth0"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "enp1s0"), BH_VERDICT_ALLOW);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, "eth0:1"), BH_VERDICT_NO_RULE);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_INTERFACES, ""), BH_VERDICT_NO_RULE);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_ROUTE, "lo"), BH_VERDICT_DENIED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_GET_USERS, "a/b\xff"), BH_VERDICT_ALLOW);
+    fixture_end(&f);
+}
+
+static void commands_that_list_the_same(void **state)
+{
+    uint64_t mask[2] = { 0 };
+
+    (void)state;
+    assert_int_equal(bh_mask_lists(mask), BH_LISTED_NOTHING);
+    mask[BH_CMD_GUEST_NETWORK_GET_ROUTE / 64] |= 1ull << (BH_CMD_GUEST_NETWORK_GET_ROUTE % 64);
+    assert_int_equal(bh_mask_lists(mask), BH_LISTED_INTERFACES);
+    mask[BH_CMD_GUEST_NETWORK_GET_INTERFACES / 64] |= 1ull << (BH_CMD_GUEST_NETWORK_GET_INTERFACES % 64);
+    assert_int_equal(bh_mask_lists(mask), BH_LISTED_INTERFACES);
+    mask[BH_CMD_GUEST_GET_USERS / 64] |= 1ull << (BH_CMD_GUEST_GET_USERS % 64);
+    assert_int_equal(bh_mask_lists(mask), BH_LISTED_NOTHING);
+}
+
 struct trail {
     unsigned n, matched;
     char last[128];
@@ -252,6 +321,9 @@ int main(void)
         cmocka_unit_test(on_the_object),
         cmocka_unit_test(denies_and_what_they_spare),
         cmocka_unit_test(a_class_denied_beside_the_other),
+        cmocka_unit_test(a_deny_hides_names),
+        cmocka_unit_test(an_allow_shows_names),
+        cmocka_unit_test(commands_that_list_the_same),
         cmocka_unit_test(every_rule_is_explained),
     };
 

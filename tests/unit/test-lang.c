@@ -151,6 +151,44 @@ static int path_of(size_t len, const char *says)
     return text_result(&text, says);
 }
 
+/* A rule with `n` patterns, the first of them of `len` bytes that are not stars, and as many stars. */
+static int names_of(const char *target, const char *setting, unsigned n, size_t len, size_t stars,
+                    const char *says)
+{
+    struct text text;
+    FILE *out = text_begin(&text);
+
+    (void)fprintf(out, "policy 1\nallow %s {\n %s \"", target, setting);
+    for (size_t i = 0; i < len; i++)
+        (void)fputc('n', out);
+    for (size_t i = 0; i < stars; i++)
+        (void)fputc('*', out);
+    (void)fputc('"', out);
+    for (unsigned i = 1; i < n; i++)
+        (void)fprintf(out, "%s \"x*\"", i == 9 ? "\n interfaces" : "");
+    (void)fputs("\n}\n", out);
+    return text_result(&text, says);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    assert_int_equal(names_of("@net", "interfaces", 1, BH_INTERFACE_MAX - 1, 0, NULL), 0);
+    assert_int_equal(names_of("@net", "interfaces", 1, BH_INTERFACE_MAX, 16, NULL), 0);
+    assert_int_equal(names_of("@net", "interfaces", 1, BH_INTERFACE_MAX, 17, "at most 15"),
+                     BH_COMPILE_ERRORS);
+    assert_int_equal(names_of("@net", "interfaces", 1, BH_INTERFACE_MAX + 1, 0, "at most 15"),
+                     BH_COMPILE_ERRORS);
+    assert_int_equal(names_of("guest-get-users", "users", 1, BH_USER_MAX - 1, 0, NULL), 0);
+    assert_int_equal(names_of("guest-get-users", "users", 1, BH_USER_MAX, 1, NULL), 0);
+    assert_int_equal(names_of("guest-get-users", "users", 1, BH_USER_MAX + 1, 0, "at most 256"),
+                     BH_COMPILE_ERRORS);
+    assert_int_equal(names_of("@net", "interfaces", BH_NAMES_MAX - 1, 1, 0, NULL), 0);
+    assert_int_equal(names_of("@net", "interfaces", BH_NAMES_MAX, 1, 0, NULL), 0);
+    assert_int_equal(names_of("@net", "interfaces", BH_NAMES_MAX + 1, 1, 0, "at most 64 patterns"),
+                     BH_COMPILE_ERRORS);
+}
+
 static void lengths(void **state)
 {
     (void)state;
@@ -268,6 +306,21 @@ static void errors_say_where_and_what(void **state)
           "policy:4:1: there are 2 channels" },
         { "policy 1\nchannel a virtio:x\nchannel b virtio:y\nuse looking\n",
           "policy:4:5: there are 2 channels" },
+        { "policy 1\nallow @net {\n interfaces\n}\n", "policy:3:12: a name or pattern in quotes" },
+        { "policy 1\nallow @net {\n interfaces eth0\n}\n", "policy:3:13: a name or pattern in quotes" },
+        { "policy 1\nallow @net {\n interfaces \"\"\n}\n",
+          "policy:3:13: this pattern matches nothing: it is" },
+        { "policy 1\nallow @net {\n interfaces \"a\" \"b/c\"\n}\n",
+          "policy:3:17: this pattern matches nothing" },
+        { "policy 1\nallow @net {\n users \"bob\"\n}\n",
+          "policy:2:1: `users` chooses among what is listed by guest-get-users: let" },
+        { "policy 1\ndeny @info {\n users \"bob\"\n}\n", "policy:2:1: `users` chooses among" },
+        { "policy 1\nallow @net, @info {\n interfaces \"a\"\n}\n",
+          "listed by guest-network-get-interfaces, guest-network-get-route: let the rule name nothing else" },
+        { "policy 1\nallow @net, guest-get-users {\n interfaces \"a\"\n users \"b\"\n}\n",
+          "policy:2:1: `interfaces` chooses among" },
+        { "policy 1\nallow @net {\n interfaces \"a\"\n types any\n}\n", "let it name guest-file-open" },
+        { "policy 1\nallow @file-read {\n interfaces \"a\"\n}\n", "policy:2:1: `interfaces` chooses among" },
         { "policy 1\nuse nothing\n", "policy:2:5: there is no profile 'nothing'" },
         { "policy 1\nuse denying\n", "profile:denying:2:1: profiles hold only allows" },
     };
@@ -511,6 +564,32 @@ static void rules_that_never_match(void **state)
                   "'x' lets no file be opened on channel 'main'");
     check_warning(HEAD "rule x: allow @file-read\ndeny @file-read { path beneath \"/\" }\n", NULL);
     check_warning(HEAD "rule x: allow @file-read, @file-write { user www }\ndeny @file-read\n", NULL);
+}
+
+#define NET "rule x: allow @net { interfaces \"eth0\" \"en*\" }\n"
+
+static void names_that_choose_nothing(void **state)
+{
+    static const char hidden[] = "the rule 'x' shows nothing on channel 'main': deny rules hide all of that";
+    static const char wide[] =
+        "the rule 'x' narrows nothing on channel 'main': the rule 'w' shows all of that";
+
+    (void)state;
+    check_warning(HEAD NET, NULL);
+    check_warning(HEAD NET "deny @net { interfaces \"*\" }\n", hidden);
+    check_warning(HEAD NET "deny @net { interfaces \"eth?\" }\n", NULL);
+    check_warning(HEAD NET "deny @net { interfaces \"eth?\" }\ndeny @net { interfaces \"en*\" }\n", hidden);
+    check_warning(HEAD NET "deny @net { interfaces \"eth?\" \"enp*\" }\n", NULL);
+    check_warning(HEAD NET "deny @net except x { interfaces \"*\" }\n", NULL);
+    check_warning(HEAD NET "deny guest-network-get-route { interfaces \"*\" }\n", NULL);
+    check_warning(HEAD "rule x: allow @net\ndeny @net { interfaces \"**\" }\n", hidden);
+    check_warning(HEAD "rule x: allow @net, @info\ndeny @net { interfaces \"*\" }\n", NULL);
+    check_warning(HEAD "rule x: allow guest-get-users { users \"bob\" }\n"
+                       "deny guest-get-users { users \"b*\" }\n",
+                  hidden);
+    check_warning(HEAD NET "rule w: allow @info, @net\n", wide);
+    check_warning(HEAD NET "rule w: allow guest-network-get-route\n", NULL);
+    check_warning(HEAD NET "rule w: allow @info, @net\ndeny @net except x { interfaces \"*\" }\n", NULL);
 }
 
 /* Compiles a rule with `n` paths, each in a folder of its own with a name of `len` characters. */
@@ -762,7 +841,8 @@ static void case_files(void **state)
 {
     static const char text[] =
         "# c\n\nallow guest-ping\n deny guest-exec {\"path\": \"}#\\\"\"} on a rule r # x\n"
-        "permit guest-ping\ndeny\nallow x {\nallow x y\nallow x on\nallow x on a on b\nallow x rule r";
+        "permit guest-ping\ndeny\nallow x {\nallow x y\nallow x on\nallow x on a on b\nallow x rule r object "
+        "o";
     static const int results[] = { 1, 1, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, 1, 0 };
     struct bh_cases cases;
     struct bh_arena arena;
@@ -774,6 +854,8 @@ static void case_files(void **state)
     bh_cases_begin(&cases, text, strlen(text));
     for (unsigned i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
         assert_int_equal(bh_cases_next(&cases, &arena, &got, &why), results[i]);
+        if (results[i] == 1)
+            assert_string_equal(got.object.ptr, i == 8 ? "o" : "");
         if (i != 1)
             continue;
         assert_int_equal(got.line, 4);
@@ -792,6 +874,7 @@ int main(void)
         cmocka_unit_test(file_size),
         cmocka_unit_test(file_count),
         cmocka_unit_test(counts),
+        cmocka_unit_test(names),
         cmocka_unit_test(lengths),
         cmocka_unit_test(compiled_size),
         cmocka_unit_test(diagnostics_are_bounded),
@@ -803,6 +886,7 @@ int main(void)
         cmocka_unit_test(drop_ins),
         cmocka_unit_test(ceilings),
         cmocka_unit_test(rules_that_never_match),
+        cmocka_unit_test(names_that_choose_nothing),
         cmocka_unit_test(folders_fit),
         cmocka_unit_test(ways_to_open_a_channel),
         cmocka_unit_test(ways_over_vsock),
