@@ -138,16 +138,17 @@ def split_error(reply):
 class Peer:
     """qemu-ga on a socket below `folder`."""
 
-    def __init__(self, folder, *options, cwd=None):
+    def __init__(self, folder, *options, cwd=None, prefix=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.socket = self.folder / "agent.sock"
         self.options = [str(option) for option in options]
         self.cwd = cwd
+        self.prefix = list(prefix)
         self.process = self.log = None
 
     def command(self):
-        return [PEER_PROGRAM, "-m", "unix-listen", "-p", str(self.socket), "-t", str(self.folder), *self.options]
+        return [*self.prefix, PEER_PROGRAM, "-m", "unix-listen", "-p", str(self.socket), "-t", str(self.folder), *self.options]
 
     def start(self):
         self.log = open(self.folder / "log", "ab")
@@ -204,9 +205,8 @@ class Agent(Peer):
     """The built agent. `policy` is the name of a shipped profile, or the text of a policy."""
 
     def __init__(self, folder, policy="open", *options, build=None, cwd=None, prefix=()):
-        super().__init__(folder, *options, cwd=cwd)
+        super().__init__(folder, *options, cwd=cwd, prefix=prefix)
         self.build = pathlib.Path(build or BUILD)
-        self.prefix = list(prefix)
         self.policy = policy
         if "\n" in policy:
             self.policy = str(self.folder / "policy")
