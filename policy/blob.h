@@ -30,9 +30,6 @@
 #define BH_USERS_MAX 8u          /* per channel: one opener each, numbered in protocol/wire/record.h */
 #define BH_GROUPS_MAX 64u        /* supplementary groups of one user */
 #define BH_POLICY_PATH_MAX 4096u /* bytes with the NUL */
-#define BH_NAMES_MAX 64u         /* patterns of one rule's `interfaces` or `users` */
-#define BH_INTERFACE_MAX 15u     /* bytes of an interface's name; a pattern's, stars not counted */
-#define BH_USER_MAX 256u         /* the same of a user's name */
 #define BH_IDLE_MAX_S (366u * 24 * 3600)
 
 enum bh_section {
@@ -131,9 +128,6 @@ struct bh_name {
     uint32_t len;
 };
 
-/* What a command lists by name, so that a rule can speak of some of it. */
-enum bh_listed { BH_LISTED_NOTHING, BH_LISTED_INTERFACES, BH_LISTED_USERS };
-
 struct bh_policy_user {
     uint32_t name; /* string */
     uint32_t uid, gid;
@@ -177,13 +171,6 @@ int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size);
 
 /* Is it a path as struct bh_path has it (any bytes may come in)? */
 bool bh_path_is_clean(const char *path, size_t len);
-
-/* What this command lists; what all commands of a set list: BH_LISTED_NOTHING if they differ. */
-enum bh_listed bh_command_lists(unsigned command);
-enum bh_listed bh_mask_lists(const uint64_t mask[2]);
-
-/* Can it be a pattern for such names? NULL, or what is wrong, as a part of a sentence. */
-const char *bh_name_fails(enum bh_listed listed, const char *pattern, size_t len);
 
 /* Ways to open a channel, as in a bundle's row; NULL at the end. */
 extern const char *const bh_channel_methods[];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/ctl/statusfile.h"
+#include "policy/listed.h"
 #include "policy/paths.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"

@@ -76,46 +76,6 @@ static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule)
     return bh_parser_take(parser, BH_TOKEN_CLOSE, "a comma or } at the end of the set", &token);
 }
 
-/* One string of `interfaces` or `users`. */
-static bool add_name(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
-{
-    struct bh_name_line *line, **end = &rule->names;
-    struct bh_token token;
-    const char *fails;
-
-    if (!bh_parser_take(parser, BH_TOKEN_STRING, "a name or pattern in quotes", &token))
-        return false;
-    fails = bh_name_fails(row->listed, token.text.ptr, token.text.len);
-    if (fails) {
-        bh_error_at(parser->model->diags, token.pos, "this pattern matches nothing: %s", fails);
-        return false;
-    }
-    if (rule->n_names == BH_NAMES_MAX) {
-        bh_error_at(parser->model->diags, token.pos,
-                    "one rule has at most %u patterns in `%s`: use wildcards, or write another rule",
-                    BH_NAMES_MAX, row->name);
-        return false;
-    }
-    line = bh_model_alloc(parser->model, sizeof(*line));
-    if (!line)
-        return false;
-    while (*end)
-        end = &(*end)->next;
-    *line = (struct bh_name_line){ .text = token.text };
-    *end = line;
-    rule->n_names++;
-    return true;
-}
-
-static bool parse_names(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
-{
-    do
-        if (!add_name(parser, rule, row))
-            return false;
-    while (parser->token.kind == BH_TOKEN_STRING);
-    return true;
-}
-
 static bool parse_user(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_token token;
@@ -138,7 +98,7 @@ static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *r
     case BH_TYPE_PATH:
         return parse_path(parser, rule);
     case BH_TYPE_NAMES:
-        return parse_names(parser, rule, row);
+        return bh_parser_names(parser, rule, row);
     case BH_TYPE_USER:
         return parse_user(parser, rule);
     case BH_TYPE_WORDS:
@@ -218,36 +178,12 @@ static uint32_t given_of(const struct bh_rule_line *rule, enum bh_setting_domain
     return rule->given & bits;
 }
 
-/* Names are for rules of which each command lists such names. */
-static bool check_names(struct bh_parser *parser, const struct bh_rule_line *rule)
-{
-    struct bh_str commands = BH_STR("");
-
-    for (unsigned i = 0; i < bh_n_settings; i++) {
-        const struct bh_setting_row *row = &bh_settings[i];
-
-        if (row->domain != BH_DOMAIN_NAMES || !(rule->given & 1u << row->slot) ||
-            bh_mask_lists(rule->targets.mask) == (enum bh_listed)row->listed)
-            continue;
-        for (unsigned k = 0; k < BH_CMD_COUNT && commands.ptr; k++)
-            if (bh_command_lists(k) == (enum bh_listed)row->listed)
-                commands = bh_arena_printf(parser->model->arena, "%s%s%s", commands.ptr,
-                                           commands.len ? ", " : "", bh_commands[k].name);
-        bh_error_at(parser->model->diags, rule->pos,
-                    "`%s` chooses among what is listed by %s: let the rule name nothing else, and write "
-                    "another rule for the other commands",
-                    row->name, commands.ptr ? commands.ptr : "a command");
-        return false;
-    }
-    return true;
-}
-
 /* Settings that the rule gives but that what it grants has no use for. */
 static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_diags *diags = parser->model->diags;
 
-    if (!check_names(parser, rule))
+    if (!bh_parser_names_fit(parser, rule))
         return false;
     if (given_of(rule, BH_DOMAIN_FILE) &&
         (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {

@@ -57,5 +57,11 @@ bool bh_parser_value(struct bh_parser *parser, const struct bh_setting_row *row,
 /* The words of BH_TYPE_WORDS, as a mask. */
 bool bh_parser_words(struct bh_parser *parser, const struct bh_setting_row *row, uint64_t *ret);
 
+/* The strings of BH_TYPE_NAMES, added to the rule's. */
+bool bh_parser_names(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row);
+
+/* Does each command of the rule list what its names are for? Reports otherwise. */
+bool bh_parser_names_fit(struct bh_parser *parser, const struct bh_rule_line *rule);
+
 /* A rule, from `rule`, `allow` or `deny` on. */
 bool bh_parser_rule(struct bh_parser *parser);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "policy/blob.h"
+#include "policy/listed.h"
 
 enum bh_setting_domain {
     BH_DOMAIN_FILE,  /* in the block of a rule for guest-file-open */

@@ -306,6 +306,42 @@ def test_explain():
     assert any(row["matched"] for row in answer["tried"])
 
 
+LISTING = """policy 1
+use standard
+rule bridges: deny @net {
+    interfaces "docker*" "br-*"
+}
+"""
+
+
+def test_explain_says_what_a_rule_hides(folder):
+    (folder / "policy").write_text(LISTING)
+    explain = ["policy", "explain", "--policy", folder / "policy"]
+    request = '{"execute": "guest-network-get-interfaces"}'
+    done = ctl(*explain, request)
+    assert done.returncode == 0 and 'it hides "docker*" "br-*"' in done.stdout and "refuses nothing" in done.stdout
+    done = ctl(*explain, "--object", "docker0", request)
+    assert done.returncode == 1 and "to see docker0" in done.stdout and "denied by rule bridges (BH1203)" in done.stdout
+    done = ctl(*explain, "--object", "eth0", "--json", request)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and answer["rule"] == "standard"
+    assert [row.get("names") for row in answer["tried"]] == [None, ["docker*", "br-*"]]
+    done = ctl(*explain, "--object", "eth0", '{"execute": "guest-ping"}')
+    assert done.returncode == 2 and "guest-ping lists nothing" in done.stderr
+
+
+def test_cases_about_what_is_listed(folder):
+    (folder / "policy").write_text(LISTING)
+    (folder / "cases").write_text("allow guest-network-get-interfaces object eth0 rule standard\n"
+                                  "deny guest-network-get-route object br-1 rule bridges\n"
+                                  "allow guest-network-get-route\n")
+    done = ctl("policy", "test", "--policy", folder / "policy", folder / "cases")
+    assert done.returncode == 0 and "3 cases passed, 0 failed" in done.stdout
+    (folder / "cases").write_text("allow guest-network-get-route object br-1\nallow guest-ping object x\n")
+    done = ctl("policy", "test", "--policy", folder / "policy", folder / "cases")
+    assert done.returncode == 1 and "0 cases passed, 2 failed" in done.stdout
+
+
 def test_explain_record(folder):
     log = Log(folder / "audit").run().records(1, src="main/fs", obj="/etc/hostname")
     done = ctl("policy", "explain", "--policy", "standard", "--dir", log.folder, "--record", 256 + 18)

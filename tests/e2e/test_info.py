@@ -128,7 +128,7 @@ def test_info_lists_what_this_build_serves(client):
     for name in ("guest-sync", "guest-sync-delimited", "guest-ping", "guest-info", "guest-get-time",
                  "guest-get-host-name", "guest-get-osinfo", "guest-get-timezone", "guest-get-vcpus",
                  "guest-get-memory-blocks", "guest-get-memory-block-info", "guest-get-cpustats", "guest-get-diskstats",
-                 "guest-get-load"):
+                 "guest-get-load", "guest-get-users", "guest-network-get-interfaces", "guest-network-get-route"):
         assert rows[name]["enabled"] is True
     for name in ("open", "close", "read", "write", "seek", "flush"):
         assert rows["guest-file-" + name]["enabled"] is False, "standard grants no files"

@@ -9,7 +9,7 @@ import model
 from batch import ROOT, Batch
 
 PROFILES = sorted(path.stem for path in (ROOT / "policy" / "profiles").glob("*.policy"))
-CASE = re.compile(r"(allow|deny) ([\w-]+)(?: (\{.*\}))?(?: rule ([\w-]+))?$")
+CASE = re.compile(r"(allow|deny) ([\w-]+)(?: (\{.*\}))?(?: object (\S+))?(?: rule ([\w-]+))?$")
 MODES = {"r": 1, "w": 14, "a": 20, "r+": 3, "w+": 15, "a+": 21}
 
 
@@ -19,10 +19,12 @@ def read_cases(name):
         if line and not line.startswith("#"):
             match = CASE.match(line)
             assert match, line
-            yield match.group(1), match.group(2), json.loads(match.group(3) or "{}"), match.group(4)
+            yield match.group(1), match.group(2), json.loads(match.group(3) or "{}"), match.group(4), match.group(5)
 
 
-def request(command, arguments):
+def request(command, arguments, listed):
+    if listed:
+        return {"channel": "main", "command": command, "listed": listed}
     return {"channel": "main", "command": command, "path": arguments.get("path"), "found": False, "regular": True,
             "user": None, "verbs": MODES[arguments.get("mode", "r")]} if command == model.OPEN else {
                 "channel": "main", "command": command}
@@ -42,9 +44,9 @@ def test_cases(name):
     batch = Batch()
     done, findings = batch.compile([("policy", False, f"policy 1\ncommands {len(model.COMMANDS)}\nuse {name}\n")])
     assert done and not findings, findings
-    got = batch.decide([request(command, arguments) for _, command, arguments, _ in cases])
+    got = batch.decide([request(*case[1:4]) for case in cases])
     batch.close()
-    for (verdict, command, arguments, rule), (was, by) in zip(cases, got):
+    for (verdict, command, arguments, _, rule), (was, by) in zip(cases, got):
         assert (was == "allow") == (verdict == "allow"), (command, arguments, was)
         assert rule is None or by == rule, (command, by)
 

@@ -1,6 +1,7 @@
 /* The decision: paths, verbs, what is found on the object, denies and what they spare. */
 #include "tests/unit/policy-fixture.h"
 
+#include "policy/listed.h"
 #include "protocol/codes.h"
 
 static struct bh_decision open_as(const struct fixture *f, const char *path, uint32_t verbs)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "policy/lang/cases.h"
+#include "policy/listed.h"
 #include "policy/paths.h"
 
 /* Text that grows. */

@@ -12,7 +12,7 @@
 #include <utmp.h>
 #include <cmocka.h>
 
-#include "policy/blob.h"
+#include "policy/listed.h"
 #include "protocol/base/fd.h"
 #include "workers/info/logins.h"
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <utmp.h>
 
-#include "policy/blob.h"
+#include "policy/listed.h"
 
 #define CHUNK 64 /* records that are read at once */
 
