@@ -69,6 +69,9 @@ def test_serves_and_says_what_is_missing(agent):
         client.ok("guest-ping")
         client.ok("guest-get-osinfo")
         client.ok("guest-info")
+        assert "lo" in [row["name"] for row in client.ok("guest-network-get-interfaces")]
+        assert client.ok("guest-network-get-route")
+        client.ok("guest-get-users")
     status = agent.status()
     assert status["missing"] and "ordinary user" in status["missing"][0]
     assert all("view" in row["missing"] and "seccomp" not in row["missing"] for row in status["processes"])

@@ -104,11 +104,12 @@ static ssize_t receive(int socket, uint8_t buffer[static BH_NETLINK_DATAGRAM_MAX
 int bh_netlink_list(uint16_t type, size_t body_len, bh_netlink_fn fn, void *context)
 {
     static uint32_t sequence;
-    struct bh_netlink_listing listing = { .sequence = ++sequence, .fn = fn, .context = context };
+    struct bh_netlink_listing listing = { .sequence = sequence + 1, .fn = fn, .context = context };
     _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     uint8_t buffer[BH_NETLINK_DATAGRAM_MAX];
     int r = fd < 0 ? -errno : ask(fd, type, body_len, listing.sequence);
 
+    sequence = listing.sequence;
     while (r == 0) {
         ssize_t n = receive(fd, buffer);
 
