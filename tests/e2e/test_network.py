@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import subprocess
 
 import pytest
 
@@ -148,6 +149,50 @@ def test_many_interfaces(ask, net, count=60):
         assert {f"many{n}" for n in range(count)} <= set(interfaces(ask))
     finally:
         net.run("sh", "-c", "ip -batch - <<'END'\n" + script.replace("add", "del") + "END\n")
+
+
+NAMES_MAX, ROUTES_MAX = 4096, 8192
+
+
+def test_as_many_names_as_there_may_be(start):
+    """Labels are names too, and quickly made."""
+    net = NetNamespace("ip link add label type bridge")
+
+    def add(first, end):
+        lines = [f"addr add 10.1.{n >> 8}.{n & 255}/32 dev label label label:{n:09}\n" for n in range(first, end)]
+        subprocess.run([*net.enter, "ip", "-batch", "-"], input="".join(lines), text=True, check=True)
+
+    try:
+        with start("standard", prefix=net.enter).client() as client:
+            add(2, NAMES_MAX)  # beside lo and label
+            assert len(client.ok("guest-network-get-interfaces")) == NAMES_MAX
+            add(NAMES_MAX, NAMES_MAX + 1)
+            _, text, code, _ = client.error("guest-network-get-interfaces")
+            assert code == 1205 and "more than 4096 interfaces" in text
+        with start('policy 1\nuse standard\ndeny @net { interfaces "label:*" }\n', prefix=net.enter).client() as client:
+            assert [row["name"] for row in client.ok("guest-network-get-interfaces")] == ["lo", "label"]
+    finally:
+        net.close()
+
+
+def test_as_many_routes_as_there_may_be(start):
+    """The memory of one request holds them, with the longest texts; one more is an error that says what to do."""
+    net = NetNamespace("ip link set lo up\nip link add name-of-fifteen type bridge\nip link set name-of-fifteen up")
+    try:
+        agent = start("standard", prefix=net.enter)
+        with agent.client() as client:
+            have = len(client.ok("guest-network-get-route"))
+            lines = [f"route add 2001:db8:ffff:{n:x}:ffff:ffff:ffff:fff{n % 8 + 8:x}/128 dev name-of-fifteen metric {n + 9}\n"
+                     for n in range(ROUTES_MAX - have)]
+            subprocess.run([*net.enter, "ip", "-6", "-batch", "-"], input="".join(lines), text=True, check=True)
+            assert len(client.ok("guest-network-get-route")) == ROUTES_MAX
+            net.run("ip", "route", "add", "192.0.2.0/24", "dev", "name-of-fifteen")
+            _, text, code, _ = client.error("guest-network-get-route")
+            assert code == 1205 and "more than 8192 routes" in text
+        with start('policy 1\nallow @net { interfaces "lo" }\nallow @sync\n', prefix=net.enter).client() as client:
+            assert len(client.ok("guest-network-get-route")) < 100, "what is hidden is not counted"
+    finally:
+        net.close()
 
 
 FILTERS = {

@@ -206,6 +206,7 @@ static void no_memory(void **state)
     for (size_t room = 0; r == -ENOMEM && room < 4096; room++) {
         start(room);
         r = bh_routes_line(&routes, 6, V6, strlen(V6));
+        r = r == 0 ? bh_routes_tell(&routes, &told) : r;
     }
     assert_int_equal(r, 0);
 }

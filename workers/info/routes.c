@@ -10,9 +10,16 @@
 
 #define WORDS_MAX 12
 
+/* What a line says, small: the answer, with its texts, is made once and for all at the end. */
 struct bh_route {
     struct bh_route *next;
-    struct bh_guest_network_route told;
+    struct bh_str iface;
+    uint8_t version;
+    uint8_t destination_len, source_len; /* 6: bits of the prefixes */
+    uint8_t destination[16], gateway[16],
+        other[16]; /* 4: four bytes each, `other` is the mask; 6: the source */
+    uint32_t metric, flags, refcnt, use;
+    uint32_t mtu, window, irtt; /* 4 */
 };
 
 /* Columns, from the left. */
@@ -96,14 +103,9 @@ static bool number(struct bh_str word, unsigned base, uint32_t *ret)
     return value <= UINT32_MAX;
 }
 
-static bool decimal(struct bh_str word, int64_t *ret)
+static bool decimal(struct bh_str word, uint32_t *ret)
 {
-    uint32_t value;
-
-    if (!number(word, 10, &value))
-        return false;
-    *ret = value;
-    return true;
+    return number(word, 10, ret);
 }
 
 static bool hex(struct bh_str word, uint32_t *ret)
@@ -111,100 +113,62 @@ static bool hex(struct bh_str word, uint32_t *ret)
     return number(word, 16, ret);
 }
 
-/* The four bytes as a number of this machine's order. */
-static bool address4(struct bh_arena *arena, struct bh_str word, struct bh_str *ret)
+/* Four bytes, shown as a number of this machine's order. */
+static bool address4(struct bh_str word, uint8_t ret[static 16])
 {
-    char text[INET_ADDRSTRLEN];
     uint32_t bytes;
 
-    if (!hex(word, &bytes) || !inet_ntop(AF_INET, &bytes, text, sizeof(text)))
+    if (!hex(word, &bytes))
         return false;
-    *ret = bh_arena_str(arena, text, strlen(text));
+    memcpy(ret, &bytes, sizeof(bytes));
     return true;
 }
 
-/* The sixteen bytes in their order. */
-static bool address6(struct bh_arena *arena, struct bh_str word, struct bh_str *ret)
+/* Sixteen bytes in their order. */
+static bool address6(struct bh_str word, uint8_t ret[static 16])
 {
-    struct in6_addr bytes;
-    char text[INET6_ADDRSTRLEN];
-
-    if (word.len != 2 * sizeof(bytes))
+    if (word.len != 32)
         return false;
-    for (size_t i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < 16; i++) {
         int high = digit(word.ptr[2 * i]), low = digit(word.ptr[2 * i + 1]);
 
         if (high < 0 || low < 0)
             return false;
-        bytes.s6_addr[i] = (uint8_t)(high * 16 + low);
+        ret[i] = (uint8_t)(high * 16 + low);
     }
-    if (!inet_ntop(AF_INET6, &bytes, text, sizeof(text)))
-        return false;
-    *ret = bh_arena_str(arena, text, strlen(text));
     return true;
 }
 
-/* Clients expect the length of an IPv6 prefix as text. */
-static bool prefix(struct bh_arena *arena, struct bh_str word, struct bh_str *ret)
+static bool prefix(struct bh_str word, uint8_t *ret)
 {
     uint32_t bits;
 
     if (!hex(word, &bits) || bits > 128)
         return false;
-    *ret = bh_arena_printf(arena, "%u", bits);
+    *ret = (uint8_t)bits;
     return true;
 }
 
-static bool parse4(struct bh_arena *arena, const struct bh_str *words, struct bh_guest_network_route *told)
+static bool parse4(const struct bh_str *words, struct bh_route *route)
 {
-    uint32_t flags;
-
-    if (!address4(arena, words[V4_DESTINATION], &told->destination) ||
-        !address4(arena, words[V4_GATEWAY], &told->gateway) || !address4(arena, words[V4_MASK], &told->mask))
+    if (!address4(words[V4_DESTINATION], route->destination) ||
+        !address4(words[V4_GATEWAY], route->gateway) || !address4(words[V4_MASK], route->other))
         return false;
-    if (!hex(words[V4_FLAGS], &flags) || !decimal(words[V4_REFCNT], &told->refcnt) ||
-        !decimal(words[V4_USE], &told->use) || !decimal(words[V4_METRIC], &told->metric))
-        return false;
-    if (!decimal(words[V4_MTU], &told->mtu) || !decimal(words[V4_WINDOW], &told->window) ||
-        !decimal(words[V4_IRTT], &told->irtt))
-        return false;
-    told->flags = flags;
-    told->version = 4;
-    told->has_gateway = told->has_mask = told->has_mtu = told->has_window = told->has_irtt = true;
-    return true;
+    return hex(words[V4_FLAGS], &route->flags) && decimal(words[V4_REFCNT], &route->refcnt) &&
+           decimal(words[V4_USE], &route->use) && decimal(words[V4_METRIC], &route->metric) &&
+           decimal(words[V4_MTU], &route->mtu) && decimal(words[V4_WINDOW], &route->window) &&
+           decimal(words[V4_IRTT], &route->irtt);
 }
 
-static bool parse6(struct bh_arena *arena, const struct bh_str *words, struct bh_guest_network_route *told)
+static bool parse6(const struct bh_str *words, struct bh_route *route)
 {
-    uint32_t metric, refcnt, use, flags;
-
-    if (!address6(arena, words[V6_DESTINATION], &told->destination) ||
-        !address6(arena, words[V6_SOURCE], &told->source) ||
-        !address6(arena, words[V6_NEXTHOP], &told->nexthop))
+    if (!address6(words[V6_DESTINATION], route->destination) || !address6(words[V6_SOURCE], route->other) ||
+        !address6(words[V6_NEXTHOP], route->gateway))
         return false;
-    if (!prefix(arena, words[V6_DESTINATION_LEN], &told->desprefixlen) ||
-        !prefix(arena, words[V6_SOURCE_LEN], &told->srcprefixlen))
-        return false;
-    if (!hex(words[V6_METRIC], &metric) || !hex(words[V6_REFCNT], &refcnt) || !hex(words[V6_USE], &use) ||
-        !hex(words[V6_FLAGS], &flags))
-        return false;
-    told->metric = metric;
-    told->refcnt = refcnt;
-    told->use = use;
-    told->flags = flags;
-    told->version = 6;
-    told->has_source = told->has_nexthop = told->has_desprefixlen = told->has_srcprefixlen = true;
-    return true;
-}
-
-/* Text that had no room has no pointer. */
-static bool has_room(const struct bh_guest_network_route *told)
-{
-    if (!told->iface.ptr || !told->destination.ptr)
-        return false;
-    return told->version == 4
-               ? told->gateway.ptr && told->mask.ptr
-               : told->source.ptr && told->nexthop.ptr && told->desprefixlen.ptr && told->srcprefixlen.ptr;
+    return prefix(words[V6_DESTINATION_LEN], &route->destination_len) &&
+           prefix(words[V6_SOURCE_LEN], &route->source_len) && hex(words[V6_METRIC], &route->metric) &&
+           hex(words[V6_REFCNT], &route->refcnt) && hex(words[V6_USE], &route->use) &&
+           hex(words[V6_FLAGS], &route->flags);
 }
 
 int bh_routes_line(struct bh_routes *routes, int version, const char *line, size_t len)
@@ -223,11 +187,11 @@ int bh_routes_line(struct bh_routes *routes, int version, const char *line, size
     route = bh_arena_alloc(routes->arena, sizeof(*route));
     if (!route)
         return -ENOMEM;
-    route->told.iface = bh_listing_text(routes->arena, iface.ptr, iface.len);
-    route->told.has_flags = route->told.has_refcnt = route->told.has_use = true;
-    if (!(version == 4 ? parse4 : parse6)(routes->arena, words, &route->told))
+    route->version = (uint8_t)version;
+    if (!(version == 4 ? parse4 : parse6)(words, route))
         return -EBADMSG;
-    if (!has_room(&route->told))
+    route->iface = bh_listing_text(routes->arena, iface.ptr, iface.len);
+    if (!route->iface.ptr)
         return -ENOMEM;
     *routes->end = route;
     routes->end = &route->next;
@@ -282,6 +246,51 @@ int bh_routes_file(struct bh_routes *routes, int version, int fd)
     return 0;
 }
 
+/* True if there was room. */
+static bool text_of(struct bh_arena *arena, int version, const uint8_t bytes[static 16], struct bh_str *ret)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    if (!inet_ntop(version == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text)))
+        return false;
+    *ret = bh_arena_str(arena, text, strlen(text));
+    return ret->ptr;
+}
+
+static bool tell4(struct bh_arena *arena, const struct bh_route *route, struct bh_guest_network_route *told)
+{
+    told->has_gateway = told->has_mask = told->has_mtu = told->has_window = told->has_irtt = true;
+    told->mtu = route->mtu;
+    told->window = route->window;
+    told->irtt = route->irtt;
+    return text_of(arena, 4, route->gateway, &told->gateway) && text_of(arena, 4, route->other, &told->mask);
+}
+
+/* Clients expect the length of an IPv6 prefix as text. */
+static bool tell6(struct bh_arena *arena, const struct bh_route *route, struct bh_guest_network_route *told)
+{
+    told->has_nexthop = told->has_source = told->has_desprefixlen = told->has_srcprefixlen = true;
+    told->desprefixlen = bh_arena_printf(arena, "%u", route->destination_len);
+    told->srcprefixlen = bh_arena_printf(arena, "%u", route->source_len);
+    return text_of(arena, 6, route->gateway, &told->nexthop) &&
+           text_of(arena, 6, route->other, &told->source) && told->desprefixlen.ptr && told->srcprefixlen.ptr;
+}
+
+static bool tell(struct bh_arena *arena, const struct bh_route *route, struct bh_guest_network_route *told)
+{
+    *told = (struct bh_guest_network_route){ .iface = route->iface,
+                                             .version = route->version,
+                                             .metric = route->metric,
+                                             .has_flags = true,
+                                             .flags = route->flags,
+                                             .has_refcnt = true,
+                                             .refcnt = route->refcnt,
+                                             .has_use = true,
+                                             .use = route->use };
+    return text_of(arena, route->version, route->destination, &told->destination) &&
+           (route->version == 4 ? tell4 : tell6)(arena, route, told);
+}
+
 int bh_routes_tell(const struct bh_routes *routes, struct bh_guest_network_get_route_ret *ret)
 {
     ret->value = bh_arena_array(routes->arena, routes->n, sizeof(*ret->value));
@@ -289,6 +298,7 @@ int bh_routes_tell(const struct bh_routes *routes, struct bh_guest_network_get_r
     if (!ret->value)
         return -ENOMEM;
     for (const struct bh_route *route = routes->first; route; route = route->next)
-        ret->value[ret->n_value++] = route->told;
+        if (!tell(routes->arena, route, &ret->value[ret->n_value++]))
+            return -ENOMEM;
     return 0;
 }
