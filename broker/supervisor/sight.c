@@ -82,13 +82,6 @@ static void say_left_out(const char *path, int error)
                            : strerror(-error));
 }
 
-/* What a profile lists may be missing in many guests: that is no news. */
-static void say_unless_missing(const char *path, int error)
-{
-    if (error != -ENOENT)
-        say_left_out(path, error);
-}
-
 int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret)
 {
     const struct bh_profile *profile = bh_roster[process->role].profile;
@@ -107,7 +100,6 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
     }
     program_user(profile, &ret->identity);
     if (process->role == BH_ROLE_INFO) {
-        ret->view.left_out = say_unless_missing;
         ret->view.paths = ret->paths;
         ret->view.n_paths = bh_profile_paths(profile, getenv("QGA_OS_RELEASE"), ret->paths,
                                              BH_ARRAY_SIZE(ret->paths), ret->storage);

@@ -168,7 +168,7 @@ def test_as_many_names_as_there_may_be(start):
             assert len(client.ok("guest-network-get-interfaces")) == NAMES_MAX
             add(NAMES_MAX, NAMES_MAX + 1)
             _, text, code, _ = client.error("guest-network-get-interfaces")
-            assert code == 1205 and "more than 4096 interfaces" in text
+            assert code == 1404 and "more than 4096 interfaces" in text
         with start('policy 1\nuse standard\ndeny @net { interfaces "label:*" }\n', prefix=net.enter).client() as client:
             assert [row["name"] for row in client.ok("guest-network-get-interfaces")] == ["lo", "label"]
     finally:
@@ -188,7 +188,7 @@ def test_as_many_routes_as_there_may_be(start):
             assert len(client.ok("guest-network-get-route")) == ROUTES_MAX
             net.run("ip", "route", "add", "192.0.2.0/24", "dev", "name-of-fifteen")
             _, text, code, _ = client.error("guest-network-get-route")
-            assert code == 1205 and "more than 8192 routes" in text
+            assert code == 1404 and "more than 8192 routes" in text
         with start('policy 1\nallow @net { interfaces "lo" }\nallow @sync\n', prefix=net.enter).client() as client:
             assert len(client.ok("guest-network-get-route")) < 100, "what is hidden is not counted"
     finally:

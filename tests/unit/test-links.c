@@ -14,6 +14,8 @@
 #include "workers/info/links.h"
 
 #define SEQUENCE 7
+#define LINKS_MAX 50
+#define ADDRESSES_MAX 20
 
 static struct bh_arena arena;
 static struct bh_links links;
@@ -106,7 +108,7 @@ static int walk(void)
     struct bh_netlink_listing listing = { .sequence = SEQUENCE, .fn = bh_links_take, .context = &links };
     int r;
 
-    bh_links_init(&links, &arena, is_shown, NULL);
+    bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
     r = bh_netlink_walk(&listing, wire.bytes, wire.len);
     assert_int_equal(bh_links_tell(&links, &told), 0);
     return r;
@@ -270,7 +272,7 @@ static void another_sequence_is_passed_over(void **state)
 
     (void)state;
     done(-EPERM);
-    bh_links_init(&links, &arena, is_shown, NULL);
+    bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
     assert_int_equal(bh_netlink_walk(&listing, wire.bytes, wire.len), 0);
 }
 
@@ -324,7 +326,7 @@ static void cut_and_changed(void **state)
         uint8_t *exact = test_malloc(cut ? cut : 1);
 
         memcpy(exact, wire.bytes, cut);
-        bh_links_init(&links, &arena, is_shown, NULL);
+        bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
         refused += bh_netlink_walk(&listing, exact, cut) < 0;
         test_free(exact);
     }
@@ -335,7 +337,7 @@ static void cut_and_changed(void **state)
             int r;
 
             bh_arena_reset(&arena);
-            bh_links_init(&links, &arena, is_shown, NULL);
+            bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
             wire.bytes[i] = (uint8_t)value;
             r = bh_netlink_walk(&listing, wire.bytes, len);
             assert_true(r == 0 || r == 1 || r < 0);
@@ -366,7 +368,7 @@ static int links_of(unsigned n)
     int r = 0;
 
     start(16u << 20);
-    bh_links_init(&links, &arena, is_shown, NULL);
+    bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
     for (unsigned i = 0; i < n && r == 0; i++) {
         struct bh_netlink_listing listing = { .sequence = SEQUENCE, .fn = bh_links_take, .context = &links };
 
@@ -393,15 +395,15 @@ static int addresses_of(unsigned n)
 static void limits(void **state)
 {
     (void)state;
-    assert_int_equal(links_of(BH_LINKS_MAX - 1), 0);
-    assert_int_equal(links_of(BH_LINKS_MAX), 0);
-    assert_int_equal(links_of(BH_LINKS_MAX + 1), -E2BIG);
-    assert_int_equal(addresses_of(BH_LINK_ADDRESSES_MAX - 1), 0);
-    assert_int_equal(addresses_of(BH_LINK_ADDRESSES_MAX), 0);
-    assert_int_equal(addresses_of(BH_LINK_ADDRESSES_MAX + 1), -E2BIG);
+    assert_int_equal(links_of(LINKS_MAX - 1), 0);
+    assert_int_equal(links_of(LINKS_MAX), 0);
+    assert_int_equal(links_of(LINKS_MAX + 1), -E2BIG);
+    assert_int_equal(addresses_of(ADDRESSES_MAX - 1), 0);
+    assert_int_equal(addresses_of(ADDRESSES_MAX), 0);
+    assert_int_equal(addresses_of(ADDRESSES_MAX + 1), -E2BIG);
     start(64);
     link_named(1, "x", NULL, 0);
-    bh_links_init(&links, &arena, is_shown, NULL);
+    bh_links_init(&links, &arena, LINKS_MAX, ADDRESSES_MAX, is_shown, NULL);
     assert_int_equal(
         bh_links_take(&links, &(struct bh_netlink_message){ RTM_NEWLINK, wire.bytes + NLMSG_HDRLEN,
                                                             wire.len - NLMSG_HDRLEN }),

@@ -17,6 +17,8 @@
     "20010db8000000000000000000000000 40 00000000000000000000000000000000 00 "                               \
     "fe800000000000000000000000000001 ffffffff 00000001 0000000a 80200001     eth0"
 
+#define ROUTES_MAX 100
+
 static struct bh_arena arena;
 static struct bh_routes routes;
 static struct bh_guest_network_get_route_ret told;
@@ -32,7 +34,7 @@ static void start(size_t memory)
 {
     bh_arena_deinit(&arena);
     bh_arena_init(&arena, memory);
-    bh_routes_init(&routes, &arena, is_shown, NULL);
+    bh_routes_init(&routes, &arena, ROUTES_MAX, is_shown, NULL);
     hidden = NULL;
 }
 
@@ -192,10 +194,10 @@ static int routes_of(unsigned n)
 static void limits(void **state)
 {
     (void)state;
-    assert_int_equal(routes_of(BH_ROUTES_MAX - 1), 0);
-    assert_int_equal(routes_of(BH_ROUTES_MAX), 0);
-    assert_int_equal(routes.n, BH_ROUTES_MAX);
-    assert_int_equal(routes_of(BH_ROUTES_MAX + 1), -E2BIG);
+    assert_int_equal(routes_of(ROUTES_MAX - 1), 0);
+    assert_int_equal(routes_of(ROUTES_MAX), 0);
+    assert_int_equal(routes.n, ROUTES_MAX);
+    assert_int_equal(routes_of(ROUTES_MAX + 1), -E2BIG);
 }
 
 static void no_memory(void **state)

@@ -26,9 +26,12 @@ struct bh_link {
     struct bh_guest_network_interface told;
 };
 
-void bh_links_init(struct bh_links *links, struct bh_arena *arena, bh_shown_fn shown, void *context)
+void bh_links_init(struct bh_links *links, struct bh_arena *arena, uint32_t most, uint32_t most_addresses,
+                   bh_shown_fn shown, void *context)
 {
-    *links = (struct bh_links){ .arena = arena, .shown = shown, .context = context };
+    *links = (struct bh_links){
+        .arena = arena, .most = most, .most_addresses = most_addresses, .shown = shown, .context = context
+    };
     links->end = &links->first;
 }
 
@@ -54,7 +57,7 @@ static int add(struct bh_links *links, const char name[static IFNAMSIZ], int ind
 {
     struct bh_link *link;
 
-    if (links->n == BH_LINKS_MAX)
+    if (links->n == links->most)
         return -E2BIG;
     link = bh_arena_alloc(links->arena, sizeof(*link));
     if (!link)
@@ -181,7 +184,7 @@ static int hang(struct bh_links *links, struct bh_link *entry, const struct ifad
     struct address *address = bh_arena_alloc(links->arena, sizeof(*address));
     char text[INET6_ADDRSTRLEN];
 
-    if (entry->told.n_ip_addresses == BH_LINK_ADDRESSES_MAX)
+    if (entry->told.n_ip_addresses == links->most_addresses)
         return -E2BIG;
     if (!address || !inet_ntop(head->ifa_family, bytes, text, sizeof(text)))
         return -ENOMEM;

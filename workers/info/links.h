@@ -15,9 +15,6 @@
 #include "workers/info/listing.h"
 #include "workers/info/netlink.h"
 
-#define BH_LINKS_MAX 4096u          /* entries that are told: as many as the schema has */
-#define BH_LINK_ADDRESSES_MAX 1024u /* addresses of one entry: likewise */
-
 struct bh_link;
 
 struct bh_links {
@@ -25,12 +22,15 @@ struct bh_links {
     bh_shown_fn shown;
     void *context;
     struct bh_link *first, **end;
-    uint32_t n;
+    uint32_t n, most;        /* entries; how many may be told */
+    uint32_t most_addresses; /* of one entry */
 };
 
-void bh_links_init(struct bh_links *links, struct bh_arena *arena, bh_shown_fn shown, void *context);
+void bh_links_init(struct bh_links *links, struct bh_arena *arena, uint32_t most, uint32_t most_addresses,
+                   bh_shown_fn shown, void *context);
 
-/* A bh_netlink_fn: takes RTM_NEWLINK and RTM_NEWADDR. 0, -EBADMSG, -ENOMEM, -E2BIG (more than is told). */
+/* A bh_netlink_fn: takes RTM_NEWLINK and RTM_NEWADDR. 0, -EBADMSG, -ENOMEM, -E2BIG (more than may be told).
+ */
 int bh_links_take(void *links, const struct bh_netlink_message *message);
 
 /* The entries as the answer has them. 0 or -ENOMEM. */

@@ -18,9 +18,10 @@ struct bh_login {
     struct bh_guest_user told;
 };
 
-void bh_logins_init(struct bh_logins *logins, struct bh_arena *arena, bh_shown_fn shown, void *context)
+void bh_logins_init(struct bh_logins *logins, struct bh_arena *arena, uint32_t most, bh_shown_fn shown,
+                    void *context)
 {
-    *logins = (struct bh_logins){ .arena = arena, .shown = shown, .context = context };
+    *logins = (struct bh_logins){ .arena = arena, .most = most, .shown = shown, .context = context };
     logins->end = &logins->first;
 }
 
@@ -47,7 +48,7 @@ int bh_logins_add(struct bh_logins *logins, const char *name, size_t len, double
     text = bh_listing_text(logins->arena, name, len);
     if (text.len > BH_USER_MAX)
         return 0;
-    if (logins->n == BH_LOGINS_MAX)
+    if (logins->n == logins->most)
         return -E2BIG;
     login = bh_arena_alloc(logins->arena, sizeof(*login));
     if (!login)

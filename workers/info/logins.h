@@ -9,7 +9,6 @@
 #include "protocol/types.h"
 #include "workers/info/listing.h"
 
-#define BH_LOGINS_MAX 4096u       /* users that are told: as many as the schema has */
 #define BH_SESSIONS_MAX 65536u    /* records of utmp, or session files, that are looked at */
 #define BH_SESSION_FILE_MAX 8192u /* bytes of a session file; a larger one is passed over */
 
@@ -20,13 +19,14 @@ struct bh_logins {
     bh_shown_fn shown;
     void *context;
     struct bh_login *first, **end;
-    uint32_t n;
+    uint32_t n, most; /* users; how many may be told */
 };
 
-void bh_logins_init(struct bh_logins *logins, struct bh_arena *arena, bh_shown_fn shown, void *context);
+void bh_logins_init(struct bh_logins *logins, struct bh_arena *arena, uint32_t most, bh_shown_fn shown,
+                    void *context);
 
 /* A session of `name` (any bytes, not empty) since `time` (seconds); passed over if as text it is longer than
- * the name of a user can be. 0, -ENOMEM, -E2BIG (more than is told). */
+ * the name of a user can be. 0, -ENOMEM, -E2BIG (more than may be told). */
 int bh_logins_add(struct bh_logins *logins, const char *name, size_t len, double time);
 
 /* Takes the logins of utmp behind `fd`. 0, -errno of the read, or as above; -E2BIG for too many records as

@@ -10,6 +10,7 @@
 
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
+#include "workers/info/procfile.h"
 #include "workers/info/routes.h"
 #include "workers/lib/worker.h"
 
@@ -33,28 +34,21 @@ void bh_routes_prepare(void)
     }
 }
 
-/* What the view has no text for is an empty directory there. */
-static bool is_absent(int error)
-{
-    return error == -ENOENT || error == -EISDIR;
-}
-
 int bh_do_guest_network_get_route(struct bh_call *call, struct bh_guest_network_get_route_ret *ret)
 {
     struct bh_routes routes;
     int r = 0;
 
-    bh_routes_init(&routes, call->arena, bh_listing_shown, call);
+    bh_routes_init(&routes, call->arena, bh_most_items(call), bh_listing_shown, call);
     for (size_t i = 0; i < N_TEXTS && r == 0; i++) {
         if (texts[i].fd >= 0)
             r = bh_routes_file(&routes, texts[i].version, texts[i].fd);
-        else if (!is_absent(texts[i].fd))
+        else if (texts[i].fd != -ENOENT)
             r = texts[i].fd;
-        r = is_absent(r) ? 0 : r;
     }
     if (r == -E2BIG)
-        return bh_fail(call->error, BH_E_LIMIT,
+        return bh_fail(call->error, BH_E_REPLY_TOO_LARGE,
                        "there are more than %u routes: let the policy hide some with `interfaces`",
-                       BH_ROUTES_MAX);
+                       bh_most_items(call));
     return r < 0 ? r : bh_routes_tell(&routes, ret);
 }

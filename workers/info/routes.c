@@ -51,9 +51,10 @@ enum v6 {
     V6_COUNT
 };
 
-void bh_routes_init(struct bh_routes *routes, struct bh_arena *arena, bh_shown_fn shown, void *context)
+void bh_routes_init(struct bh_routes *routes, struct bh_arena *arena, uint32_t most, bh_shown_fn shown,
+                    void *context)
 {
-    *routes = (struct bh_routes){ .arena = arena, .shown = shown, .context = context };
+    *routes = (struct bh_routes){ .arena = arena, .most = most, .shown = shown, .context = context };
     routes->end = &routes->first;
 }
 
@@ -182,7 +183,7 @@ int bh_routes_line(struct bh_routes *routes, int version, const char *line, size
     iface = words[version == 4 ? (unsigned)V4_IFACE : (unsigned)V6_IFACE];
     if (!routes->shown(routes->context, iface.ptr, iface.len))
         return 0;
-    if (routes->n == BH_ROUTES_MAX)
+    if (routes->n == routes->most)
         return -E2BIG;
     route = bh_arena_alloc(routes->arena, sizeof(*route));
     if (!route)

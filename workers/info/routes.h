@@ -9,7 +9,6 @@
 #include "protocol/types.h"
 #include "workers/info/listing.h"
 
-#define BH_ROUTES_MAX 8192u    /* routes that are told: as many as the schema has */
 #define BH_ROUTE_LINE_MAX 512u /* bytes of a line with its line feed; the kernel's have less than 200 */
 
 struct bh_route;
@@ -19,12 +18,14 @@ struct bh_routes {
     bh_shown_fn shown;
     void *context;
     struct bh_route *first, **end;
-    uint32_t n;
+    uint32_t n, most; /* routes; how many may be told */
 };
 
-void bh_routes_init(struct bh_routes *routes, struct bh_arena *arena, bh_shown_fn shown, void *context);
+void bh_routes_init(struct bh_routes *routes, struct bh_arena *arena, uint32_t most, bh_shown_fn shown,
+                    void *context);
 
-/* Takes a line without its line feed; `version` is 4 or 6. 0, -EBADMSG, -ENOMEM, -E2BIG (more than is told).
+/* Takes a line without its line feed; `version` is 4 or 6. 0, -EBADMSG, -ENOMEM, -E2BIG (more than may be
+ * told).
  */
 int bh_routes_line(struct bh_routes *routes, int version, const char *line, size_t len);
 

@@ -10,6 +10,7 @@
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/logins.h"
+#include "workers/info/procfile.h"
 #include "workers/lib/worker.h"
 
 #define UTMP "/run/utmp"
@@ -26,7 +27,7 @@ static int take_utmp(struct bh_logins *logins)
         return errno == ENOENT ? 0 : -errno;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode)) /* in the view, an empty directory stands for what was not there */
+    if (!S_ISREG(st.st_mode)) /* whatever it is, nobody is told of in it */
         return 0;
     r = bh_logins_utmp(logins, fd);
     return r < 0 ? r : 1;
@@ -37,12 +38,12 @@ int bh_do_guest_get_users(struct bh_call *call, struct bh_guest_get_users_ret *r
     struct bh_logins logins;
     int from_utmp, r;
 
-    bh_logins_init(&logins, call->arena, bh_listing_shown, call);
+    bh_logins_init(&logins, call->arena, bh_most_items(call), bh_listing_shown, call);
     from_utmp = take_utmp(&logins);
     r = from_utmp == 0 ? bh_logins_sessions(&logins, SESSIONS) : from_utmp;
     if (r == -E2BIG)
-        return bh_fail(call->error, BH_E_LIMIT,
+        return bh_fail(call->error, BH_E_REPLY_TOO_LARGE,
                        "more than %u users or %u sessions are there: let the policy hide some with `users`",
-                       BH_LOGINS_MAX, BH_SESSIONS_MAX);
+                       bh_most_items(call), BH_SESSIONS_MAX);
     return r < 0 ? r : bh_logins_tell(&logins, from_utmp == 0, ret);
 }
