@@ -111,7 +111,8 @@ def test_nothing_else_of_proc_and_sys(start):
         client.ok("guest-get-vcpus")
         root = f"/proc/{agent.pid('info')}/root"
         assert sorted(os.listdir(root + "/proc")) == ["diskstats", "self", "stat"]
-        assert os.listdir(root + "/proc/self") == ["fd"]
+        assert sorted(os.listdir(root + "/proc/self")) == ["fd", "net"]
+        assert sorted(os.listdir(root + "/proc/self/net")) == ["ipv6_route", "route"]
         assert os.listdir(root + "/sys") == ["devices"] and os.listdir(root + "/sys/devices") == ["system"]
         assert set(os.listdir(root + "/sys/devices/system")) <= {"cpu", "memory"}
 

@@ -32,6 +32,12 @@ def own(folder):
     return make
 
 
+def confined(agent):
+    """The status once every process that runs has said which fences it has: the last may just have been started."""
+    return wait_for(lambda: (status := agent.status()) and
+                    all(row["fences"] for row in status["processes"] if row["pid"] > 0) and status, 10, "fences of all")
+
+
 @pytest.fixture
 def agent(own):
     with own("open") as agent:
@@ -58,8 +64,7 @@ def test_what_children_say_has_the_time_in_a_log_file(own, folder):
 
 def test_a_fence_that_is_off_is_not_missing(own):
     with own("policy 1\ncommands 43\nuse standard\nset fence-view off\nset fence-landlock off\n") as agent:
-        rows = wait_for(lambda: all(row["fences"] for row in agent.processes()) and agent.processes(), 5, "all to be confined")
-        for row in rows:
+        for row in confined(agent)["processes"]:
             assert "landlock" not in row["fences"] + row["missing"] and "view" not in row["missing"]
             assert "seccomp" in row["fences"]
 
@@ -72,7 +77,7 @@ def test_serves_and_says_what_is_missing(agent):
         assert "lo" in [row["name"] for row in client.ok("guest-network-get-interfaces")]
         assert client.ok("guest-network-get-route")
         client.ok("guest-get-users")
-    status = agent.status()
+    status = confined(agent)
     assert status["missing"] and "ordinary user" in status["missing"][0]
     assert all("view" in row["missing"] and "seccomp" not in row["missing"] for row in status["processes"])
 
