@@ -1,5 +1,5 @@
 /*
- * The comparison of compare.h. Without exceptions, what a policy lets be opened is the
+ * The comparison of compare.h. Without exceptions, what a policy lets be done is the
  * union of its allows less the union of its denies; so it is contained in another's if each
  * of its allows is covered by one of the other's, and each deny of the other by one of its
  * own. A deny that spares rules ties both together; then rules have to be equal, and allows to have the same
@@ -10,11 +10,18 @@
 #include <string.h>
 
 #include "policy/eval.h"
+#include "policy/listed.h"
 #include "protocol/commands.h"
 
-bool ctl_rule_opens(const struct bh_rule *rule)
+bool ctl_acts_on_names(unsigned command)
 {
-    return rule->verbs && rule->commands[BH_CMD_GUEST_FILE_OPEN / 64] >> (BH_CMD_GUEST_FILE_OPEN % 64) & 1;
+    return command == BH_CMD_GUEST_FILE_OPEN || bh_command_lists(command) != BH_LISTED_NOTHING;
+}
+
+bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command)
+{
+    return (command != BH_CMD_GUEST_FILE_OPEN || rule->verbs) &&
+           rule->commands[command / 64] >> (command % 64) & 1;
 }
 
 static const char *text_of(struct ctl_rule rule, const struct bh_path *path)
@@ -76,7 +83,7 @@ static bool size_covers(uint64_t a, uint64_t b)
     return a == 0 || (b != 0 && a >= b);
 }
 
-bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b)
+static bool file_covers(struct ctl_rule a, struct ctl_rule b)
 {
     if (b.rule->verbs & ~a.rule->verbs || !paths_cover(a, b))
         return false;
@@ -85,6 +92,42 @@ bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b)
     return strcmp(user_of(a), user_of(b)) == 0 && size_covers(a.rule->max_size, b.rule->max_size) &&
            !(b.rule->create_mode & ~a.rule->create_mode) && a.rule->types >= b.rule->types &&
            a.rule->symlinks >= b.rule->symlinks;
+}
+
+/* Is all that the pattern `name` stands for named by a pattern of `a`? Certain for equal ones and for
+ * literals. */
+static bool name_is_covered(struct ctl_rule a, const char *name, size_t len)
+{
+    bool literal = !strpbrk(name, "*?");
+
+    for (uint32_t i = 0; i < a.rule->n_names; i++) {
+        const struct bh_name *own = &a.policy->names[a.rule->first_name + i];
+        const char *pattern = bh_policy_string(a.policy, own->text);
+
+        if (strcmp(pattern, name) == 0 || strcmp(pattern, "*") == 0 ||
+            (literal && bh_name_match(pattern, own->len, name, len)))
+            return true;
+    }
+    return false;
+}
+
+/* Without patterns an allow shows all there is; but a deny refuses the command, where patterns only hide. */
+static bool names_cover(struct ctl_rule a, struct ctl_rule b)
+{
+    if (a.rule->n_names == 0)
+        return true;
+    for (uint32_t i = 0; i < b.rule->n_names; i++) {
+        const struct bh_name *name = &b.policy->names[b.rule->first_name + i];
+
+        if (!name_is_covered(a, bh_policy_string(b.policy, name->text), name->len))
+            return false;
+    }
+    return b.rule->n_names > 0;
+}
+
+bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b, unsigned command)
+{
+    return command == BH_CMD_GUEST_FILE_OPEN ? file_covers(a, b) : names_cover(a, b);
 }
 
 static bool spares(struct ctl_rule deny, const char *name)
@@ -111,16 +154,16 @@ static bool same_excepts(struct ctl_rule a, struct ctl_rule b)
     return true;
 }
 
-bool ctl_rule_equal(struct ctl_rule a, struct ctl_rule b)
+bool ctl_rule_equal(struct ctl_rule a, struct ctl_rule b, unsigned command)
 {
-    return a.rule->effect == b.rule->effect && ctl_rule_covers(a, b) && ctl_rule_covers(b, a) &&
-           same_excepts(a, b);
+    return a.rule->effect == b.rule->effect && ctl_rule_covers(a, b, command) &&
+           ctl_rule_covers(b, a, command) && same_excepts(a, b);
 }
 
-static bool has_excepts(const struct bh_policy *policy)
+static bool has_excepts(const struct bh_policy *policy, unsigned command)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++)
-        if (ctl_rule_opens(&policy->rules[i]) && policy->rules[i].n_excepts > 0)
+        if (ctl_rule_speaks(&policy->rules[i], command) && policy->rules[i].n_excepts > 0)
             return true;
     return false;
 }
@@ -134,45 +177,46 @@ static bool same_standing(struct ctl_rule a, struct ctl_rule b)
 }
 
 /* Does a rule of `policy` stand for this one? */
-static bool has_counterpart(const struct bh_policy *policy, struct ctl_rule rule, bool exactly)
+static bool has_counterpart(const struct bh_policy *policy, struct ctl_rule rule, unsigned command,
+                            bool exactly)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++) {
         struct ctl_rule other = { policy, &policy->rules[i] };
 
-        if (!ctl_rule_opens(other.rule) || other.rule->effect != rule.rule->effect)
+        if (!ctl_rule_speaks(other.rule, command) || other.rule->effect != rule.rule->effect)
             continue;
-        if (exactly ? ctl_rule_equal(other, rule) && same_standing(other, rule)
-                    : ctl_rule_covers(other, rule))
+        if (exactly ? ctl_rule_equal(other, rule, command) && same_standing(other, rule)
+                    : ctl_rule_covers(other, rule, command))
             return true;
     }
     return false;
 }
 
-/* Is it certain that `inner` lets nothing be opened that `outer` does not? */
-static bool contained(const struct bh_policy *inner, const struct bh_policy *outer)
+/* Is it certain that `inner` lets nothing be done that `outer` does not? */
+static bool contained(const struct bh_policy *inner, const struct bh_policy *outer, unsigned command)
 {
-    bool exactly = has_excepts(inner) || has_excepts(outer);
+    bool exactly = has_excepts(inner, command) || has_excepts(outer, command);
 
     for (uint32_t i = 0; i < inner->n_rules; i++) {
         struct ctl_rule rule = { inner, &inner->rules[i] };
 
-        if (ctl_rule_opens(rule.rule) && rule.rule->effect == BH_EFFECT_ALLOW &&
-            !has_counterpart(outer, rule, exactly))
+        if (ctl_rule_speaks(rule.rule, command) && rule.rule->effect == BH_EFFECT_ALLOW &&
+            !has_counterpart(outer, rule, command, exactly))
             return false;
     }
     for (uint32_t i = 0; i < outer->n_rules; i++) {
         struct ctl_rule rule = { outer, &outer->rules[i] };
 
-        if (ctl_rule_opens(rule.rule) && rule.rule->effect == BH_EFFECT_DENY &&
-            !has_counterpart(inner, rule, exactly))
+        if (ctl_rule_speaks(rule.rule, command) && rule.rule->effect == BH_EFFECT_DENY &&
+            !has_counterpart(inner, rule, command, exactly))
             return false;
     }
     return true;
 }
 
-enum ctl_change ctl_files_compare(const struct bh_policy *old, const struct bh_policy *new)
+enum ctl_change ctl_names_compare(const struct bh_policy *old, const struct bh_policy *new, unsigned command)
 {
-    bool narrower = contained(new, old), wider = contained(old, new);
+    bool narrower = contained(new, old, command), wider = contained(old, new, command);
 
     if (narrower)
         return wider ? CTL_SAME : CTL_NARROWER;

@@ -1,6 +1,7 @@
 /*
- * Which of two policies lets more files be opened: rule by rule, over verbs, paths and
- * settings. An answer is certain or it is CTL_UNDECIDED; nothing is guessed.
+ * Which of two policies lets more be done with a command that acts on named things: which
+ * files it opens, and how; which interfaces or users it lists. Rule by rule; an answer is
+ * certain or it is CTL_UNDECIDED; nothing is guessed.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = bulkheadctl policy diff
  */
@@ -16,17 +17,20 @@ struct ctl_rule {
     const struct bh_rule *rule;
 };
 
-/* Does it speak of opening files? */
-bool ctl_rule_opens(const struct bh_rule *rule);
+/* Does the command act on named things, so that two policies that grant it may still differ? */
+bool ctl_acts_on_names(unsigned command);
+
+/* Does the rule speak of it? */
+bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command);
 
 /*
- * Does `a` speak of every open that `b` speaks of, as the same user and with settings that are no tighter?
+ * Does `a` speak of all that `b` speaks of; of files, as the same user and with settings that are no tighter?
  * Both are of one effect. What they are called does not count.
  */
-bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b);
+bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b, unsigned command);
 
 /* The same in all that counts: they cover each other, and a deny spares rules of the same names. */
-bool ctl_rule_equal(struct ctl_rule a, struct ctl_rule b);
+bool ctl_rule_equal(struct ctl_rule a, struct ctl_rule b, unsigned command);
 
-/* What became of opening files. */
-enum ctl_change ctl_files_compare(const struct bh_policy *old, const struct bh_policy *new);
+/* What became of the command, which both grant. */
+enum ctl_change ctl_names_compare(const struct bh_policy *old, const struct bh_policy *new, unsigned command);

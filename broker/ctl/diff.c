@@ -1,7 +1,7 @@
 /*
  * bulkheadctl policy diff: what a change of policy grants and takes away, and in its exit
  * status whether anything became wider. Commands are asked of the evaluator, one by one;
- * opening files is compared in diffrules.c; what cannot be decided counts as wider.
+ * rules that choose among files or names are compared in diffrules.c; what cannot be decided counts as wider.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static int compare_channel(struct ctl_diff *diff, const char *channel)
                       "opened by %s, and not by %s any more; this counts as wider", after, before);
     }
     compare_commands(diff, channel, &old, &new);
-    ctl_diff_files(diff, channel, &old, &new);
+    ctl_diff_names(diff, channel, &old, &new);
     return CTL_OK;
 }
 

@@ -16,7 +16,7 @@ struct ctl_diff {
     bool wider, narrower;
 };
 
-/* One line. `channel`: "" for the whole policy; `kind`: "channel", "command", "file-rule", "files" or
+/* One line. `channel`: "" for the whole policy; `kind`: "channel", "command", "rule", "rules" or
  * "setting". */
 void ctl_diff_tell(const struct ctl_diff *diff, const char *channel, enum ctl_change change, const char *kind,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -27,7 +27,7 @@ void ctl_diff_count(struct ctl_diff *diff, enum ctl_change change);
 /* "rule logs (/etc/bulkhead/policy:6)"; returns `ret`. */
 const char *ctl_diff_rule_text(struct ctl_rule rule, char ret[256]);
 
-/* Rules that open files, told one by one; what they come to together counts. Nothing where a policy lets no
- * file be opened: then the command says it all. */
-void ctl_diff_files(struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
+/* Rules that choose among files, interfaces or users, told one by one; what they come to together counts.
+ * Nothing of commands that one of the two does not grant: that says it all. */
+void ctl_diff_names(struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
                     const struct bh_policy *new);

@@ -1,4 +1,7 @@
-/* Rules that open files, in policy diff: which are new, gone or changed, and what that comes to. */
+/*
+ * Rules that choose among files, interfaces or users, in policy diff: which are new, gone or
+ * changed, and what that comes to, command by command.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,31 +23,31 @@ const char *ctl_diff_rule_text(struct ctl_rule rule, char ret[256])
     return ret;
 }
 
-/* The rule of this given name that opens files, or NULL. */
-static const struct bh_rule *find_named(const struct bh_policy *policy, const char *name)
+/* The rule of this given name that speaks of the command, or NULL. */
+static const struct bh_rule *find_named(const struct bh_policy *policy, const char *name, unsigned command)
 {
     for (uint32_t i = 0; i < policy->n_rules && !strchr(name, ':'); i++)
-        if (ctl_rule_opens(&policy->rules[i]) &&
+        if (ctl_rule_speaks(&policy->rules[i], command) &&
             strcmp(bh_policy_string(policy, policy->rules[i].name), name) == 0)
             return &policy->rules[i];
     return NULL;
 }
 
-static bool has_equal(const struct bh_policy *policy, struct ctl_rule rule)
+static bool has_equal(const struct bh_policy *policy, struct ctl_rule rule, unsigned command)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++) {
         struct ctl_rule other = { policy, &policy->rules[i] };
 
-        if (ctl_rule_opens(other.rule) && ctl_rule_equal(other, rule))
+        if (ctl_rule_speaks(other.rule, command) && ctl_rule_equal(other, rule, command))
             return true;
     }
     return false;
 }
 
 /* What a rule's change comes to by itself, beside the other rules. */
-static enum ctl_change rule_change(struct ctl_rule old, struct ctl_rule new)
+static enum ctl_change rule_change(struct ctl_rule old, struct ctl_rule new, unsigned command)
 {
-    bool more = ctl_rule_covers(new, old), less = ctl_rule_covers(old, new);
+    bool more = ctl_rule_covers(new, old, command), less = ctl_rule_covers(old, new, command);
 
     if (old.rule->effect != new.rule->effect || more == less)
         return CTL_UNDECIDED;
@@ -76,10 +79,10 @@ static char *setting_text(struct ctl_rule rule, const struct bh_setting_row *row
 }
 
 /* A rule that both have, under one name: the settings that differ. */
-static void tell_changed(const struct ctl_diff *diff, const char *channel, struct ctl_rule old,
-                         struct ctl_rule new)
+static void tell_changed(const struct ctl_diff *diff, const char *channel, unsigned command,
+                         struct ctl_rule old, struct ctl_rule new)
 {
-    enum ctl_change change = rule_change(old, new);
+    enum ctl_change change = rule_change(old, new, command);
     bool told = false;
     char name[256];
 
@@ -87,18 +90,18 @@ static void tell_changed(const struct ctl_diff *diff, const char *channel, struc
     for (unsigned i = 0; i < bh_n_settings; i++) {
         _cleanup_free_ char *before = NULL, *after = NULL;
 
-        if (bh_settings[i].domain != BH_DOMAIN_FILE)
+        if (bh_settings[i].domain == BH_DOMAIN_SET)
             continue;
         before = setting_text(old, &bh_settings[i]);
         after = setting_text(new, &bh_settings[i]);
         if (!before || !after || strcmp(before, after) == 0)
             continue;
         told = true;
-        ctl_diff_tell(diff, channel, change, "file-rule", "%s: %s; it was: %s", name,
+        ctl_diff_tell(diff, channel, change, "rule", "%s: %s; it was: %s", name,
                       *after ? after : "the default", *before ? before : "the default");
     }
     if (!told)
-        ctl_diff_tell(diff, channel, change, "file-rule", "%s: %s, or what it spares, is not as it was", name,
+        ctl_diff_tell(diff, channel, change, "rule", "%s: %s, or what it spares, is not as it was", name,
                       old.rule->effect == new.rule->effect ? "another order of its settings"
                                                            : "allow or deny");
 }
@@ -109,50 +112,56 @@ static const char *effect_word(const struct bh_rule *rule)
 }
 
 /* Rules of one policy for which the other has no equal: changed, gone or new. */
-static void tell_rules(const struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
-                       const struct bh_policy *new)
+static void tell_rules(const struct ctl_diff *diff, const char *channel, unsigned command,
+                       const struct bh_policy *old, const struct bh_policy *new)
 {
     char name[256];
 
     for (uint32_t i = 0; i < old->n_rules; i++) {
         struct ctl_rule rule = { old, &old->rules[i] };
-        const struct bh_rule *now = find_named(new, bh_policy_string(old, rule.rule->name));
+        const struct bh_rule *now = find_named(new, bh_policy_string(old, rule.rule->name), command);
 
-        if (!ctl_rule_opens(rule.rule) || has_equal(new, rule))
+        if (!ctl_rule_speaks(rule.rule, command) || has_equal(new, rule, command))
             continue;
         if (now)
-            tell_changed(diff, channel, rule, (struct ctl_rule){ new, now });
+            tell_changed(diff, channel, command, rule, (struct ctl_rule){ new, now });
         else
             ctl_diff_tell(diff, channel, rule.rule->effect == BH_EFFECT_ALLOW ? CTL_NARROWER : CTL_WIDER,
-                          "file-rule", "%s, which %s opening files, is gone", ctl_diff_rule_text(rule, name),
-                          effect_word(rule.rule));
+                          "rule", "%s, which %s %s, is gone", ctl_diff_rule_text(rule, name),
+                          effect_word(rule.rule), bh_commands[command].name);
     }
     for (uint32_t i = 0; i < new->n_rules; i++) {
         struct ctl_rule rule = { new, &new->rules[i] };
 
-        if (!ctl_rule_opens(rule.rule) || has_equal(old, rule) ||
-            find_named(old, bh_policy_string(new, rule.rule->name)))
+        if (!ctl_rule_speaks(rule.rule, command) || has_equal(old, rule, command) ||
+            find_named(old, bh_policy_string(new, rule.rule->name), command))
             continue;
-        ctl_diff_tell(diff, channel, rule.rule->effect == BH_EFFECT_ALLOW ? CTL_WIDER : CTL_NARROWER,
-                      "file-rule", "%s, which %s opening files, is new", ctl_diff_rule_text(rule, name),
-                      effect_word(rule.rule));
+        ctl_diff_tell(diff, channel, rule.rule->effect == BH_EFFECT_ALLOW ? CTL_WIDER : CTL_NARROWER, "rule",
+                      "%s, which %s %s, is new", ctl_diff_rule_text(rule, name), effect_word(rule.rule),
+                      bh_commands[command].name);
     }
 }
 
-void ctl_diff_files(struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
+static void compare(struct ctl_diff *diff, const char *channel, unsigned command, const struct bh_policy *old,
                     const struct bh_policy *new)
 {
     static const char *const sentences[] = {
-        [CTL_NARROWER] = "all in all, fewer files can be opened, or with less",
-        [CTL_WIDER] = "all in all, more files can be opened, or with more",
-        [CTL_UNDECIDED] = "all in all, the file rules differ; this counts as wider",
+        [CTL_NARROWER] = "all in all, it does less",
+        [CTL_WIDER] = "all in all, it does more",
+        [CTL_UNDECIDED] = "all in all, its rules differ; this counts as wider",
     };
-    enum ctl_change change = ctl_files_compare(old, new);
+    enum ctl_change change = ctl_names_compare(old, new, command);
 
-    if (!bh_policy_grants(old, BH_CMD_GUEST_FILE_OPEN) || !bh_policy_grants(new, BH_CMD_GUEST_FILE_OPEN))
-        return;
-    tell_rules(diff, channel, old, new);
+    tell_rules(diff, channel, command, old, new);
     ctl_diff_count(diff, change);
     if (change != CTL_SAME)
-        ctl_diff_tell(diff, channel, change, "files", "%s", sentences[change]);
+        ctl_diff_tell(diff, channel, change, "rules", "%s: %s", bh_commands[command].name, sentences[change]);
+}
+
+void ctl_diff_names(struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
+                    const struct bh_policy *new)
+{
+    for (unsigned i = 0; i < BH_CMD_COUNT; i++)
+        if (ctl_acts_on_names(i) && bh_policy_grants(old, i) && bh_policy_grants(new, i))
+            compare(diff, channel, i, old, new);
 }

@@ -181,7 +181,8 @@ static bool opens_alike(const struct bh_policy *policy)
 {
     struct bh_policy open;
 
-    return open_shipped("open", &open) && ctl_files_compare(&open, policy) == CTL_SAME;
+    return open_shipped("open", &open) &&
+           ctl_names_compare(&open, policy, BH_CMD_GUEST_FILE_OPEN) == CTL_SAME;
 }
 
 /* The proof. NULL, or what does not agree. */

@@ -89,16 +89,18 @@ static void write_paths(FILE *out, const struct bh_policy *policy, const struct 
     }
 }
 
-static void write_names(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule)
+/* The row that speaks of what the rule's commands list says its patterns. */
+static void write_names(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule,
+                        const struct bh_setting_row *row)
 {
-    const struct bh_setting_row *row = bh_setting_of(bh_mask_lists(rule->commands));
-
-    (void)fprintf(out, " {\n    %s", row->name);
+    if (rule->n_names == 0 || row->listed != bh_mask_lists(rule->commands))
+        return;
+    (void)fprintf(out, "    %s", row->name);
     for (uint32_t i = 0; i < rule->n_names; i++) {
         (void)fputc(' ', out);
         write_string(out, bh_policy_string(policy, policy->names[rule->first_name + i].text));
     }
-    (void)fputs("\n}", out);
+    (void)fputc('\n', out);
 }
 
 static uint64_t value_of(const struct bh_rule *rule, enum bh_rule_slot slot)
@@ -124,6 +126,10 @@ void bh_policy_dump_setting(FILE *out, const struct bh_policy *policy, const str
 {
     uint64_t value = value_of(rule, row->slot);
 
+    if (row->type == BH_TYPE_NAMES) {
+        write_names(out, policy, rule, row);
+        return;
+    }
     if (row->type == BH_TYPE_PATH) {
         write_paths(out, policy, rule);
         return;
@@ -165,15 +171,13 @@ static void write_rule(FILE *out, const struct bh_policy *policy, const struct b
     for (uint32_t i = 0; i < rule->n_excepts; i++)
         (void)fprintf(out, "%s %s", i == 0 ? " except" : ",",
                       bh_policy_string(policy, policy->rules[policy->excepts[rule->first_except + i]].name));
-    if (rule->has_object && !by_class(rule)) {
+    if (rule->n_names > 0 || (rule->has_object && !by_class(rule))) {
         (void)fputs(" {\n", out);
         for (unsigned i = 0; i < bh_n_settings; i++)
-            if (bh_settings[i].domain == BH_DOMAIN_FILE)
+            if (bh_settings[i].domain == (rule->n_names > 0 ? BH_DOMAIN_NAMES : BH_DOMAIN_FILE))
                 bh_policy_dump_setting(out, policy, rule, &bh_settings[i]);
         (void)fputc('}', out);
     }
-    if (rule->n_names > 0)
-        write_names(out, policy, rule);
     (void)fputc('\n', out);
 }
 
