@@ -190,6 +190,13 @@ bool bh_bundle_governs_local(const struct bh_bundle *bundle);
 /* Maps BH_FD_POLICY, checks that it is sealed, and opens it. Ends the process with a message otherwise. */
 void bh_policy_map(struct bh_policy *ret);
 
+/* Maps `size` bytes of `fd` (which stays the caller's), checks that they are sealed, and opens them. 0, or
+ * -EBADMSG or another -errno: `ret` is untouched. */
+int bh_policy_take(struct bh_policy *ret, int fd, size_t size);
+
+/* Gives back what bh_policy_map or bh_policy_take has mapped. */
+void bh_policy_drop(struct bh_policy *policy);
+
 static inline const char *bh_policy_string(const struct bh_policy *policy, uint32_t offset)
 {
     return policy->strings + offset;

@@ -1,6 +1,8 @@
-/* bh_policy_map of blob.h: the one place of lib_policy that calls the system, apart from the pure rest. */
+/* The mapping of blob.h: the one place of lib_policy that calls the system, apart from the pure rest. */
 #include "policy/blob.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -9,18 +11,42 @@
 
 #define EXIT_CONFIG 78
 
+int bh_policy_take(struct bh_policy *ret, int fd, size_t size)
+{
+    struct bh_policy opened;
+    void *data;
+    int r;
+
+    if (!bh_memfd_is_sealed(fd) || size == 0 || size > BH_POLICY_SIZE_MAX)
+        return -EBADMSG;
+    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return -errno;
+    r = bh_policy_open(&opened, data, size);
+    if (r < 0) {
+        (void)munmap(data, size);
+        return r;
+    }
+    *ret = opened;
+    return 0;
+}
+
+void bh_policy_drop(struct bh_policy *policy)
+{
+    if (policy->slice)
+        (void)munmap((void *)(uintptr_t)policy->slice, policy->slice->size);
+    *policy = (struct bh_policy){ 0 };
+}
+
 void bh_policy_map(struct bh_policy *ret)
 {
     struct stat st;
-    void *data;
+    int r;
 
-    if (!bh_memfd_is_sealed(BH_FD_POLICY))
-        bh_die(EXIT_CONFIG, "the policy on descriptor %d is not sealed memory", BH_FD_POLICY);
     if (fstat(BH_FD_POLICY, &st) < 0 || st.st_size <= 0 || st.st_size > (off_t)BH_POLICY_SIZE_MAX)
         bh_die(EXIT_CONFIG, "the policy on descriptor %d has no acceptable size", BH_FD_POLICY);
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, BH_FD_POLICY, 0);
-    if (data == MAP_FAILED)
-        bh_die(EXIT_CONFIG, "the policy cannot be mapped: %m");
-    if (bh_policy_open(ret, data, (size_t)st.st_size) < 0)
-        bh_die(EXIT_CONFIG, "the policy on descriptor %d is not one that this build compiled", BH_FD_POLICY);
+    r = bh_policy_take(ret, BH_FD_POLICY, (size_t)st.st_size);
+    if (r < 0)
+        bh_die(EXIT_CONFIG, "the policy on descriptor %d is not sealed memory that this build compiled: %s",
+               BH_FD_POLICY, strerror(-r));
 }

@@ -27,6 +27,7 @@
 struct bh_feed {
     int fd;
     uint32_t source;
+    bool former; /* left by the source's former owner: read before the present one's, and given up when empty */
     bool empty; /* when it was last looked at; poll says when it is no more */
 };
 
@@ -35,6 +36,7 @@ struct bh_audit_process {
     const struct bh_audit_names *names;
     int log;
     unsigned n_feeds, first; /* first: whose turn it is */
+    unsigned n_former;
     struct bh_feed feeds[BH_AUDIT_FEEDS_MAX];
     uint32_t malformed[BH_SOURCES_MAX];
 };
@@ -47,5 +49,5 @@ void bh_feeds_look(struct bh_audit_process *audit);
  */
 int bh_feeds_turn(struct bh_audit_process *audit);
 
-/* Takes over a queue. False: there are too many. */
+/* Takes over a queue; `source` + BH_SOURCES_MAX: of its former owner. False: there are too many. */
 bool bh_feeds_add(struct bh_audit_process *audit, uint32_t source, int fd);

@@ -15,10 +15,35 @@
 
 bool bh_feeds_add(struct bh_audit_process *audit, uint32_t source, int fd)
 {
-    if (audit->n_feeds == BH_AUDIT_FEEDS_MAX || source >= BH_SOURCES_MAX)
+    bool former = source >= BH_SOURCES_MAX;
+
+    if (audit->n_feeds == BH_AUDIT_FEEDS_MAX || source >= 2 * BH_SOURCES_MAX)
         return false;
-    audit->feeds[audit->n_feeds++] = (struct bh_feed){ fd, source, false };
+    audit->feeds[audit->n_feeds++] =
+        (struct bh_feed){ .fd = fd, .source = source % BH_SOURCES_MAX, .former = former };
+    audit->n_former += former;
     return true;
+}
+
+static void drop(struct bh_audit_process *audit, unsigned at)
+{
+    (void)close(audit->feeds[at].fd);
+    audit->n_former -= audit->feeds[at].former;
+    memmove(&audit->feeds[at], &audit->feeds[at + 1], (--audit->n_feeds - at) * sizeof(audit->feeds[0]));
+}
+
+/* A source's records are told in the order of their numbers: its former owner's come first. */
+static bool waits_for_former(const struct bh_audit_process *audit, const struct bh_feed *feed)
+{
+    for (unsigned i = 0; i < audit->n_feeds && audit->n_former > 0 && !feed->former; i++)
+        if (audit->feeds[i].former && audit->feeds[i].source == feed->source)
+            return true;
+    return false;
+}
+
+static const char *name_of(const struct bh_audit_process *audit, const struct bh_feed *feed)
+{
+    return feed->former ? audit->names->former[feed->source] : audit->names->of[feed->source];
 }
 
 static void consume(int fd)
@@ -63,7 +88,7 @@ static int drop_malformed(struct bh_audit_process *audit, const struct bh_feed *
 
     if (*count % BH_AUDIT_MALFORMED_EACH == 0) {
         (void)snprintf(text, sizeof(text), "malformed record from %s, %u so far",
-                       audit->names->of[feed->source], *count + 1);
+                       name_of(audit, feed), *count + 1);
         r = remark(audit, text);
     }
     if (r < 0)
@@ -73,25 +98,27 @@ static int drop_malformed(struct bh_audit_process *audit, const struct bh_feed *
     return 1;
 }
 
-static int write_gap(struct bh_audit_process *audit, uint32_t source, uint64_t next)
+static int write_gap(struct bh_audit_process *audit, const struct bh_feed *feed, uint64_t next)
 {
+    const uint32_t source = feed->source;
     const struct bh_append_of of = { .source = source, .sequence = next - 1 };
     struct bh_line line = bh_append_line(audit->state);
 
-    bh_line_gap(&line, audit->names->of[source], bh_clock_ns(CLOCK_REALTIME),
+    bh_line_gap(&line, name_of(audit, feed), bh_clock_ns(CLOCK_REALTIME),
                 (audit->state->last[source] + 1) * BH_SOURCES_MAX + source,
                 (next - 1) * BH_SOURCES_MAX + source);
     return bh_append_commit(audit->state, audit->log, &line, &of);
 }
 
-static int write_record(struct bh_audit_process *audit, uint32_t source, const struct bh_record *record,
-                        const char *note)
+static int write_record(struct bh_audit_process *audit, const struct bh_feed *feed,
+                        const struct bh_record *record, const char *note)
 {
+    const uint32_t source = feed->source;
     const struct bh_append_of of = { .source = source,
                                      .sequence = record->number / BH_SOURCES_MAX,
                                      .queued = true };
     const struct bh_line_source from = {
-        .name = audit->names->of[source],
+        .name = name_of(audit, feed),
         .front = source != 0 && source % 16 == BH_WORKER_FRONT,
         .note = note,
     };
@@ -112,9 +139,9 @@ static int take_record(struct bh_audit_process *audit, const struct bh_feed *fee
     int r = 0;
 
     if (!written && sequence > last + 1)
-        r = write_gap(audit, feed->source, sequence);
+        r = write_gap(audit, feed, sequence);
     if (!written && r == 0)
-        r = write_record(audit, feed->source, record, note);
+        r = write_record(audit, feed, record, note);
     if (r == -E2BIG)
         return drop_malformed(audit, feed);
     if (r < 0)
@@ -167,12 +194,11 @@ int bh_feeds_turn(struct bh_audit_process *audit)
 
     for (unsigned i = 0; i < audit->n_feeds; i++) {
         unsigned at = (audit->first + i) % audit->n_feeds;
-        int r = serve(audit, &audit->feeds[at]);
+        struct bh_feed *feed = &audit->feeds[at];
+        int r = waits_for_former(audit, feed) ? 0 : serve(audit, feed);
 
-        if (r == -EPIPE) {
-            (void)close(audit->feeds[at].fd);
-            memmove(&audit->feeds[at], &audit->feeds[at + 1],
-                    (--audit->n_feeds - at) * sizeof(audit->feeds[0]));
+        if (r == -EPIPE || (feed->former && feed->empty)) {
+            drop(audit, at);
             return 1; /* places have moved: the next turn goes on */
         }
         if (r < 0)

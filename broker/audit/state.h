@@ -34,6 +34,7 @@
 /* What the process finds at BH_FD_POLICY, sealed; "" = unused. */
 struct bh_audit_names {
     char of[BH_SOURCES_MAX][BH_AUDIT_NAME_MAX];
+    char former[BH_SOURCES_MAX][BH_AUDIT_NAME_MAX]; /* of the queues that a source's former owner left */
 };
 
 enum bh_audit_phase { BH_AUDIT_IDLE, BH_AUDIT_PENDING };

@@ -178,6 +178,18 @@ static int begin_run(struct bh_log_store *store, const struct bh_why *why)
     return r < 0 ? r : 0;
 }
 
+int bh_log_store_rename(struct bh_log_store *store, const struct bh_audit_names *names)
+{
+    _cleanup_close_ int fd = bh_memfd_new("bulkhead-sources", names, sizeof(*names));
+    int r = fd < 0 ? fd : bh_memfd_seal(fd);
+
+    if (r < 0)
+        return r;
+    bh_close_p(&store->names_fd);
+    store->names_fd = bh_take_fd(&fd);
+    return 0;
+}
+
 static int share(struct bh_log_store *store, int state_fd, const struct bh_audit_names *names,
                  const struct bh_why *why)
 {
@@ -188,8 +200,7 @@ static int share(struct bh_log_store *store, int state_fd, const struct bh_audit
         return bh_why_fail(why, -errno, "the state of the audit process cannot be mapped: %s",
                            strerror(errno));
     store->state = page;
-    store->names_fd = bh_memfd_new("bulkhead-sources", names, sizeof(*names));
-    r = store->names_fd < 0 ? store->names_fd : bh_memfd_seal(store->names_fd);
+    r = bh_log_store_rename(store, names);
     if (r < 0)
         return bh_why_fail(why, r, "there is no memory for the names of the audit sources: %s", strerror(-r));
     return 0;

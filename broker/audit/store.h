@@ -45,6 +45,9 @@ int bh_log_store_next(struct bh_log_store *store, char *why, size_t why_size);
 int bh_log_store_segment_fd(const struct bh_log_store *store);
 int bh_log_store_names_fd(const struct bh_log_store *store);
 
+/* Another list of names, for audit processes that are started from now on. 0 or -errno: the old one stays. */
+int bh_log_store_rename(struct bh_log_store *store, const struct bh_audit_names *names);
+
 /* For the status file. */
 uint64_t bh_log_store_segment(const struct bh_log_store *store);
 const char *bh_log_store_path(const struct bh_log_store *store);

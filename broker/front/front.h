@@ -84,6 +84,8 @@ struct bh_front {
     struct bh_arena arena;
     struct bh_policy policy;
     struct bh_audit audit;
+    uint32_t edition; /* of `policy` */
+    bool renewing;    /* the newest policy is asked for */
     uint32_t lines;       /* replies begun since the output was last empty */
     uint64_t progress_ms; /* when the worker last did something */
     struct bh_request request;
@@ -103,7 +105,7 @@ struct bh_front {
 
 /*
  * Prepares to serve the connection `client`, which it takes over. `policy` and `audit` are filled by the
- * caller. Begins with what a predecessor owed, as the state page says. 0 or -ENOMEM.
+ * caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says. 0 or -ENOMEM.
  */
 int bh_front_init(struct bh_front *front, int control, int client, uint32_t epoch);
 
@@ -161,6 +163,9 @@ void bh_route_close(struct bh_front *front, uint8_t worker, bool kill);
 /* The worker's end is closed. */
 void bh_route_died(struct bh_front *front, uint8_t worker);
 
+/* The worker gives the call back unbegun, since it is leaving. */
+void bh_route_again(struct bh_front *front);
+
 /* The request under way ends with an error, since its worker does not do it. */
 void bh_route_lost(struct bh_front *front, bool kill, uint16_t code, const char *what);
 
@@ -177,6 +182,17 @@ void bh_receive(struct bh_front *front, uint8_t worker);
 
 /* Reads one message of the supervisor. False: it is gone. */
 bool bh_receive_control(struct bh_front *front);
+
+/* --- renew.c ------------------------------------------------------------------ */
+
+/*
+ * Between two requests: adopts the newest policy, if the state page says that there is one. It is waited for,
+ * so that a request that came after a reload is judged by it. False: the supervisor is gone.
+ */
+bool bh_front_renew(struct bh_front *front);
+
+/* The slice that was asked for has come; `fd` stays the caller's. */
+void bh_front_adopt(struct bh_front *front, int fd, uint32_t size);
 
 /* --- claim.c ------------------------------------------------------------------ */
 

@@ -116,8 +116,9 @@ static void feed(struct bh_front *front)
         bh_transport_wipe(client);
 }
 
-/* Serves what has been read until it is eaten, a worker has to be waited for, or output piles up. */
-static void pump(struct bh_front *front)
+/* Serves what has been read until it is eaten, a worker has to be waited for, or output piles up. False: the
+ * supervisor is gone. */
+static bool pump(struct bh_front *front)
 {
     struct bh_transport *client = &front->client;
 
@@ -130,10 +131,12 @@ static void pump(struct bh_front *front)
             bh_front_fire(front, BH_ON_TAKEN);
         if (!bh_front_reads(front->state)) {
             if (!bh_transport_skip_to_reset(client))
-                return;
+                return true;
             bh_front_fire(front, BH_ON_RESET);
         } else if (bh_transport_held(client) == 0) {
-            return;
+            return true;
+        } else if (front->state == BH_READING && !bh_front_renew(front)) {
+            return false;
         } else {
             feed(front);
         }
@@ -241,7 +244,8 @@ bool bh_front_step(struct bh_front *front, int max_ms)
     look_at_workers(front, &watch);
     look_at_client(front, watch.fds[1].revents);
     bh_route_expire(front);
-    pump(front);
+    if (!pump(front))
+        return false;
     if (!holds_back(front))
         bh_transport_flush(&front->client);
     if (claim_due == 0)

@@ -44,6 +44,7 @@ static const struct bh_front_row table[BH_FRONT_STATES][BH_FRONT_EVENTS] = {
     },
     [BH_WAITING] = {
         [BH_ON_DATA] = { BH_DO_OPEN, BH_STREAMING },
+        [BH_ON_STALE] = { BH_DO_ASK, BH_STARTING },
         [BH_ON_REPLY] = { BH_DO_REPLY, BH_READING },
         [BH_ON_ERROR] = { BH_DO_FAIL, BH_READING },
         [BH_ON_GONE] = { BH_DO_FAIL, BH_READING },

@@ -95,6 +95,11 @@ static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *
         return take_reply(front, frame);
     case BH_FRAME_ERROR:
         return take_error(front, frame);
+    case BH_FRAME_AGAIN:
+        if (frame->length > 0 || frame->flags || front->state != BH_WAITING || front->way.staged)
+            return false;
+        bh_route_again(front);
+        return true;
     default:
         return false;
     }
@@ -152,6 +157,8 @@ bool bh_receive_control(struct bh_front *front)
         peer_came(front, (uint8_t)message.arg, fd);
         return true;
     }
+    if (message.op == BH_CONTROL_POLICY && front->renewing && fd >= 0)
+        bh_front_adopt(front, fd, message.arg);
     if (fd >= 0)
         (void)close(fd);
     if (message.op != BH_CONTROL_REFUSED || message.arg >= BH_WORKER_COUNT)

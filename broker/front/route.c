@@ -181,7 +181,8 @@ void bh_route_close(struct bh_front *front, uint8_t worker, bool kill)
 
 void bh_route_died(struct bh_front *front, uint8_t worker)
 {
-    bool stale = !front->links[worker].used;
+    const struct bh_under_way *way = &front->way;
+    bool stale = !front->links[worker].used || (!way->staged && !way->begun); /* nothing of it was taken */
 
     if (worker != front->way.worker) {
         bh_route_close(front, worker, false);
@@ -193,6 +194,21 @@ void bh_route_died(struct bh_front *front, uint8_t worker)
         bh_route_lost(front, false, BH_E_WORKER_DIED,
                       "ended while it served this request; nothing was retried");
     }
+}
+
+void bh_route_again(struct bh_front *front)
+{
+    struct bh_under_way *way = &front->way;
+
+    if (way->stale_left == 0) {
+        bh_route_lost(front, false, BH_E_WORKER_UNAVAILABLE, "gives every call back");
+        return;
+    }
+    way->stale_left--;
+    way->sent = 0;
+    way->begun = way->whole = false;
+    bh_route_close(front, way->worker, false);
+    bh_front_fire(front, BH_ON_STALE);
 }
 
 void bh_route_lost(struct bh_front *front, bool kill, uint16_t code, const char *what)

@@ -24,7 +24,7 @@ void bh_journal(struct bh_supervisor *s, const char *format, ...)
     if (n < 0)
         return;
     record.text = (struct bh_str){ text, (uint32_t)strlen(text) };
-    memcpy(audit.policy, s->channels[0].policy.slice->digest, sizeof(audit.policy));
+    memcpy(audit.policy, bh_any_policy(s)->slice->digest, sizeof(audit.policy));
     /* A full queue: counted as lost, and reported with the next one. */
     (void)bh_audit_send(&audit, &record, NULL);
 }

@@ -117,7 +117,7 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
 
 static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct bh_boot *ret)
 {
-    const uint64_t *settings = s->channels[0].policy.slice->settings;
+    const uint64_t *settings = bh_any_policy(s)->slice->settings;
 
     *ret = (struct bh_boot){ .magic = BH_BOOT_MAGIC,
                              .source = process->source,
@@ -131,6 +131,7 @@ static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct b
         struct bh_channel_row *channel = &s->channels[process->channel];
 
         memcpy(ret->channel, channel->policy.slice->channel, sizeof(ret->channel));
+        ret->edition = process->edition = process->state->edition = channel->edition;
         if (process->role == BH_ROLE_FRONT)
             ret->epoch = ++channel->epoch;
     }
@@ -163,6 +164,21 @@ static void forget(int *fd)
         (void)close(bh_take_fd(fd));
 }
 
+/* Every queue; those of former owners first. */
+static void send_sources(struct bh_supervisor *s, int control)
+{
+    (void)bh_sources_settled(s);
+    for (unsigned i = 0; i < s->n_processes; i++) {
+        const struct bh_process *process = &s->processes[i];
+
+        if (process->former_out >= 0)
+            (void)bh_control_send(control, BH_CONTROL_SOURCE, BH_SOURCES_MAX + process->source,
+                                  process->former_out);
+        if (process->records_out >= 0)
+            (void)bh_control_send(control, BH_CONTROL_SOURCE, process->source, process->records_out);
+    }
+}
+
 static void note_started(struct bh_supervisor *s, struct bh_process *process, pid_t pid, int control,
                          int peer)
 {
@@ -175,10 +191,7 @@ static void note_started(struct bh_supervisor *s, struct bh_process *process, pi
     bh_budget_started(&process->budget, bh_finished(s, process));
     bh_log(BH_LOG_DEBUG, "started %s as process %d", process->label, (int)pid);
     if (process->role == BH_ROLE_AUDIT)
-        for (unsigned i = 0; i < s->n_processes; i++)
-            if (s->processes[i].records_out >= 0)
-                (void)bh_control_send(control, BH_CONTROL_SOURCE, s->processes[i].source,
-                                      s->processes[i].records_out);
+        send_sources(s, control);
 }
 
 int bh_launch(struct bh_supervisor *s, struct bh_process *process)

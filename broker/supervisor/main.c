@@ -162,14 +162,6 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     open_channels(s);
 }
 
-static void name_sources(const struct bh_supervisor *s, struct bh_audit_names *ret)
-{
-    (void)snprintf(ret->of[0], sizeof(ret->of[0]), "supervisor");
-    for (unsigned i = 1; i < s->n_processes; i++)
-        (void)snprintf(ret->of[s->processes[i].source], sizeof(ret->of[0]), "%.*s",
-                       (int)sizeof(ret->of[0]) - 1, s->processes[i].label);
-}
-
 /* The log must be there before anything can be decided: without one, nothing starts. */
 static void open_log(struct bh_supervisor *s)
 {
@@ -177,7 +169,8 @@ static void open_log(struct bh_supervisor *s)
     const char *dir = s->options.audit_dir;
     char below_home[600], why[512];
 
-    name_sources(s, &names);
+    bh_sources_name(s, &names);
+    s->sources_changed = false;
     (void)snprintf(below_home, sizeof(below_home), "%s/audit", s->home);
     if (!dir)
         dir = s->options.own_state_dir || !s->privileged ? below_home : BH_AUDIT_DIR_DEFAULT;
@@ -224,8 +217,10 @@ static void serve_signals(struct bh_supervisor *s, int fd)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-        case SIGHUP: /* ends, as qemu-ga does; but nothing that is queued is lost */
             stop(s, 0);
+            break;
+        case SIGHUP:
+            bh_reload(s);
             break;
         case SIGUSR1:
             bh_status_write(s);
@@ -241,29 +236,30 @@ static bool wants_client(struct bh_supervisor *s, unsigned channel)
 {
     const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)channel, BH_NO_USER);
 
-    return front->pid && front->control >= 0 && s->channels[channel].client < 0;
+    return front && s->channels[channel].row && front->pid && front->control >= 0 && s->channels[channel].client < 0;
 }
 
 /* One round: what is to be watched, wait, serve. */
 static void round_of(struct bh_supervisor *s, int signals)
 {
     struct pollfd fds[1 + BH_CHANNELS_MAX + BH_PROCESSES_MAX] = { { .fd = signals, .events = POLLIN } };
-    struct pollfd *listeners = fds + 1, *controls = fds + 1 + s->n_channels;
+    struct pollfd *listeners = fds + 1, *controls = fds + 1 + BH_CHANNELS_MAX;
+    const unsigned n_channels = s->n_channels, n_processes = s->n_processes; /* a reload may add some */
     int timeout = bh_start_wanted(s);
 
-    for (unsigned i = 0; i < s->n_channels; i++)
-        listeners[i] =
-            (struct pollfd){ .fd = wants_client(s, i) ? s->channels[i].listener : -1, .events = POLLIN };
-    for (unsigned i = 0; i < s->n_processes; i++)
+    for (unsigned i = 0; i < BH_CHANNELS_MAX; i++)
+        listeners[i] = (struct pollfd){ .fd = i < n_channels && wants_client(s, i) ? s->channels[i].listener : -1,
+                                        .events = POLLIN };
+    for (unsigned i = 0; i < n_processes; i++)
         controls[i] = (struct pollfd){ .fd = s->processes[i].control, .events = POLLIN };
-    if (poll(fds, 1 + s->n_channels + s->n_processes, timeout) < 0)
+    if (poll(fds, 1 + BH_CHANNELS_MAX + n_processes, timeout) < 0)
         return; /* EINTR: nothing is lost, the next round looks again */
     serve_signals(s, signals);
-    for (unsigned i = 0; i < s->n_processes; i++)
+    for (unsigned i = 0; i < n_processes; i++)
         if (controls[i].revents && controls[i].fd == s->processes[i].control)
             bh_requests_serve(s, &s->processes[i]);
     bh_reap(s);
-    for (unsigned i = 0; i < s->n_channels; i++)
+    for (unsigned i = 0; i < n_channels; i++)
         if (listeners[i].revents && wants_client(s, i))
             bh_channel_accept(s, &s->channels[i]);
 }

@@ -1,6 +1,9 @@
 /*
- * What governs this run: a shipped profile, a file, or what is left when the file is
- * bad. Fail closed, but not down: a bad policy means the last good one, and where
+ * What is to govern: a shipped profile, a file, or what is left when the file is bad. It
+ * is loaded beside what governs already, so that a reload (reload.c) disturbs nothing until
+ * it is known to be good.
+ *
+ * At the start: Fail closed, but not down: a bad policy means the last good one, and where
  * there is none, the built-in profile `fallback`, which answers and, of all acts, allows the thaw.
  *
  * The last good bundle is kept as policy.last in the state folder; it is a cache of our
@@ -11,8 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/compile.h"
@@ -26,64 +28,107 @@
 #include "protocol/base/mem.h"
 
 /* A channel's own copy of its slice, narrowed by -a and -b, in sealed memory. 0, -EBADMSG or -errno. */
-static int adopt_slice(struct bh_supervisor *s, struct bh_channel_row *channel, const void *slice,
-                       size_t size)
+static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, const void *slice, size_t size)
 {
-    struct bh_slice *copy = aligned_alloc(8, size);
+    struct bh_slice *copy = aligned_alloc(8, (size + 7) / 8 * 8);
     int r;
 
     if (!copy)
         return -ENOMEM;
     memcpy(copy, slice, size);
-    r = bh_policy_open(&channel->policy, copy, size); /* before anything is read from it */
-    if (r == 0)
-        bh_narrow(copy, s->options.allow_rpcs, s->options.block_rpcs);
-    if (r == 0)
-        r = channel->slice_fd = bh_memfd_new("bulkhead-policy", copy, size);
-    if (r >= 0)
-        r = bh_memfd_seal(channel->slice_fd);
-    if (r < 0)
+    r = bh_policy_open(&row->policy, copy, size); /* before anything is read from it */
+    if (r < 0) {
         free(copy);
-    return r;
+        row->policy = (struct bh_policy){ 0 };
+        return r;
+    }
+    bh_narrow(copy, s->options.allow_rpcs, s->options.block_rpcs);
+    row->slice_fd = bh_memfd_new("bulkhead-policy", copy, size);
+    return row->slice_fd < 0 ? row->slice_fd : bh_memfd_seal(row->slice_fd);
 }
 
-/* Opens bundle and slices. 0, -EBADMSG or -errno. */
-static int adopt(struct bh_supervisor *s, const void *data, size_t size)
+static int add_row(const struct bh_supervisor *s, struct bh_epoch *epoch, const struct bh_bundle_row *row)
+{
+    struct bh_epoch_row *ret = &epoch->rows[epoch->n++];
+
+    *ret = (struct bh_epoch_row){ .row = malloc(sizeof(*row)), .slice_fd = -1 };
+    if (!ret->row)
+        return -ENOMEM;
+    *ret->row = *row;
+    return adopt_slice(s, ret, (const char *)epoch->bundle + row->offset, row->size);
+}
+
+/* Opens bundle and slices; the bytes are copied. 0, -EBADMSG or -errno. */
+static int adopt(const struct bh_supervisor *s, struct bh_epoch *epoch, const void *data, size_t size)
 {
     const struct bh_bundle *bundle;
-    int r = bh_bundle_open(&bundle, data, size);
+    int r;
 
+    epoch->bundle = aligned_alloc(8, (size + 7) / 8 * 8);
+    if (!epoch->bundle)
+        return -ENOMEM;
+    memcpy(epoch->bundle, data, size);
+    epoch->size = size;
+    r = bh_bundle_open(&bundle, epoch->bundle, size);
     if (r < 0)
         return r;
     if (bundle->count == 0 || bundle->count > BH_CHANNELS_MAX)
         return -EBADMSG;
-    for (uint32_t i = 0; i < bundle->count; i++) {
-        const struct bh_bundle_row *row = &bundle->rows[i];
-
-        s->channels[i] = (struct bh_channel_row){ .row = row, .slice_fd = -1, .listener = -1, .client = -1 };
-        r = adopt_slice(s, &s->channels[i], (const char *)data + row->offset, row->size);
-        if (r < 0)
-            return r;
-    }
-    s->bundle = bundle;
-    s->n_channels = bundle->count;
-    return 0;
+    for (uint32_t i = 0; i < bundle->count && r == 0; i++)
+        r = add_row(s, epoch, &bundle->rows[i]);
+    return r;
 }
 
-/* A bundle in a file or memfd, mapped for as long as the agent runs. */
-static int adopt_fd(struct bh_supervisor *s, int fd)
+/* A bundle in a file or memfd. */
+static int adopt_fd(const struct bh_supervisor *s, struct bh_epoch *epoch, int fd)
 {
-    struct stat st;
-    void *data;
+    _cleanup_free_ void *data = aligned_alloc(8, BH_POLICY_SIZE_MAX);
+    ssize_t size = data ? bh_read_file(fd, data, BH_POLICY_SIZE_MAX) : -ENOMEM;
 
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (st.st_size <= 0 || st.st_size > (off_t)BH_POLICY_SIZE_MAX)
-        return -EBADMSG;
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-        return -errno;
-    return adopt(s, data, (size_t)st.st_size);
+    return size < 0 ? (int)size : adopt(s, epoch, data, (size_t)size);
+}
+
+void bh_epoch_free(struct bh_epoch *epoch)
+{
+    for (unsigned i = 0; i < epoch->n; i++) {
+        free(epoch->rows[i].row);
+        free((void *)(uintptr_t)epoch->rows[i].policy.slice);
+        bh_close_p(&epoch->rows[i].slice_fd);
+    }
+    free(epoch->bundle);
+    epoch->bundle = NULL;
+    epoch->n = 0;
+}
+
+void bh_channel_forget(struct bh_channel_row *channel)
+{
+    free(channel->row);
+    free((void *)(uintptr_t)channel->policy.slice);
+    bh_close_p(&channel->slice_fd);
+    channel->slice_fd = -1;
+    channel->row = NULL;
+    channel->policy = (struct bh_policy){ 0 };
+}
+
+void bh_epoch_install(struct bh_supervisor *s, struct bh_epoch *epoch, unsigned from,
+                      struct bh_channel_row *channel)
+{
+    struct bh_epoch_row *row = &epoch->rows[from];
+
+    bh_channel_forget(channel);
+    channel->row = row->row;
+    channel->policy = row->policy;
+    channel->slice_fd = row->slice_fd;
+    channel->edition = ++s->editions;
+    *row = (struct bh_epoch_row){ .slice_fd = -1 };
+}
+
+const struct bh_policy *bh_any_policy(const struct bh_supervisor *s)
+{
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (s->channels[i].row)
+            return &s->channels[i].policy;
+    bh_die(1, "defect: no channel has a policy");
 }
 
 static void last_good_path(const struct bh_supervisor *s, char ret[600])
@@ -92,7 +137,7 @@ static void last_good_path(const struct bh_supervisor *s, char ret[600])
 }
 
 /* Keeping it is a convenience for the next start: a failure is said and is no reason to stop. */
-static void keep_last_good(const struct bh_supervisor *s)
+static void keep_last_good(const struct bh_supervisor *s, const struct bh_epoch *epoch)
 {
     char path[600], next[608];
     int r, fd;
@@ -100,7 +145,7 @@ static void keep_last_good(const struct bh_supervisor *s)
     last_good_path(s, path);
     (void)snprintf(next, sizeof(next), "%s.new", path);
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    r = fd < 0 ? -errno : bh_write_all(fd, s->bundle, s->bundle->size);
+    r = fd < 0 ? -errno : bh_write_all(fd, epoch->bundle, epoch->size);
     if (fd >= 0)
         (void)close(fd);
     if (r == 0 && rename(next, path) < 0)
@@ -109,29 +154,34 @@ static void keep_last_good(const struct bh_supervisor *s)
         bh_log(BH_LOG_WARNING, "the policy in force could not be kept as %s: %s", path, strerror(-r));
 }
 
-static int adopt_last_good(struct bh_supervisor *s)
+void bh_epoch_settle(struct bh_supervisor *s, const struct bh_epoch *epoch)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    memcpy(s->policy_source, epoch->source, sizeof(s->policy_source));
+    memcpy(s->policy_state, epoch->state, sizeof(s->policy_state));
+    memcpy(s->policy_message, epoch->message, sizeof(s->policy_message));
+    if (gmtime_r(&now, &tm))
+        (void)strftime(s->loaded, sizeof(s->loaded), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (epoch->keep)
+        keep_last_good(s, epoch);
+}
+
+static int adopt_last_good(const struct bh_supervisor *s, struct bh_epoch *epoch)
 {
     char path[600];
     _cleanup_close_ int fd = -1;
-    _cleanup_free_ void *data = NULL;
-    ssize_t size;
 
     last_good_path(s, path);
     fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    data = aligned_alloc(8, BH_POLICY_SIZE_MAX);
-    if (!data)
-        return -ENOMEM;
-    size = bh_read_file(fd, data, BH_POLICY_SIZE_MAX);
-    if (size < 0)
-        return (int)size;
-    return adopt(s, bh_take_ptr(data), (size_t)size); /* kept: the slices' rows point into it */
+    return fd < 0 ? -errno : adopt_fd(s, epoch, fd);
 }
 
-static void adopt_shipped(struct bh_supervisor *s, const struct bh_profile_text *profile)
+static void adopt_shipped(const struct bh_supervisor *s, struct bh_epoch *epoch,
+                          const struct bh_profile_text *profile)
 {
-    if (adopt(s, profile->bundle, profile->bundle_len) < 0)
+    if (adopt(s, epoch, profile->bundle, profile->bundle_len) < 0)
         bh_die(1, "the built-in policy %s does not belong to this build; install Bulkhead again",
                profile->name);
 }
@@ -148,12 +198,12 @@ static void log_lines(const char *text)
 }
 
 /* Compiles the file and its drop-ins. 0, or -errno with the message set. */
-static int adopt_file(struct bh_supervisor *s, const char *path)
+static int adopt_file(const struct bh_supervisor *s, struct bh_epoch *epoch, const char *path)
 {
     struct bh_policy_files files;
     _cleanup_free_ char *diagnostics = NULL;
     _cleanup_close_ int bundle = -1;
-    int r = bh_policy_files_load(&files, path, s->policy_message, sizeof(s->policy_message));
+    int r = bh_policy_files_load(&files, path, epoch->message, sizeof(epoch->message));
 
     if (r < 0)
         return r;
@@ -161,54 +211,78 @@ static int adopt_file(struct bh_supervisor *s, const char *path)
     bh_policy_files_free(&files);
     log_lines(diagnostics);
     if (r != 0) {
-        (void)snprintf(s->policy_message, sizeof(s->policy_message), "%s is not a valid policy: %.*s", path,
+        (void)snprintf(epoch->message, sizeof(epoch->message), "%s is not a valid policy: %.*s", path,
                        diagnostics ? (int)strcspn(diagnostics, "\n") : 0, diagnostics ? diagnostics : "");
         return r < 0 ? r : -EINVAL;
     }
-    return adopt_fd(s, bundle);
+    r = adopt_fd(s, epoch, bundle);
+    if (r < 0)
+        (void)snprintf(epoch->message, sizeof(epoch->message), "the policy %s cannot be adopted: %s", path,
+                       strerror(-r));
+    return r;
 }
 
 /* `source` is a profile's name or a file, which is named so that a reader of the status finds it from
  * anywhere. */
-static void set_state(struct bh_supervisor *s, const char *state, const char *source)
+static void set_state(struct bh_epoch *epoch, const char *state, const char *source)
 {
     _cleanup_free_ char *path = strchr(source, '/') ? realpath(source, NULL) : NULL;
 
-    (void)snprintf(s->policy_state, sizeof(s->policy_state), "%s", state);
-    (void)snprintf(s->policy_source, sizeof(s->policy_source), "%s", path ? path : source);
+    (void)snprintf(epoch->state, sizeof(epoch->state), "%s", state);
+    (void)snprintf(epoch->source, sizeof(epoch->source), "%s", path ? path : source);
 }
 
-static void fall_back(struct bh_supervisor *s)
+static void fall_back(const struct bh_supervisor *s, struct bh_epoch *epoch)
 {
-    bh_log(BH_LOG_ERROR, "%s", s->policy_message);
-    if (adopt_last_good(s) == 0) {
-        set_state(s, "last-good", "policy.last");
-        bh_log(BH_LOG_ERROR, "the last good policy stays in force; mend the file and start again");
+    bh_log(BH_LOG_ERROR, "%s", epoch->message);
+    if (adopt_last_good(s, epoch) == 0) {
+        set_state(epoch, "last-good", "policy.last");
+        bh_log(BH_LOG_ERROR, "the last good policy stays in force; mend the file and reload");
         return;
     }
-    adopt_shipped(s, bh_profile_find(bh_profiles, bh_n_profiles, "fallback"));
-    set_state(s, "none", "fallback");
+    bh_epoch_free(epoch);
+    adopt_shipped(s, epoch, bh_profile_find(bh_profiles, bh_n_profiles, "fallback"));
+    set_state(epoch, "none", "fallback");
     bh_log(BH_LOG_ERROR,
            "there is no good policy: only sync, ping, info, freeze status and thaw are answered");
 }
 
-void bh_supervisor_load_policy(struct bh_supervisor *s)
+int bh_epoch_load(const struct bh_supervisor *s, struct bh_epoch *ret)
 {
     const char *wanted = s->options.policy;
     const struct bh_profile_text *profile;
+    int r;
 
+    *ret = (struct bh_epoch){ 0 };
     if (!wanted)
         wanted = access(BH_POLICY_FILE_DEFAULT, F_OK) == 0 ? BH_POLICY_FILE_DEFAULT : BH_PROFILE_DEFAULT;
     profile = strchr(wanted, '/') ? NULL : bh_profile_find(bh_profiles, bh_n_profiles, wanted);
     if (profile) {
-        adopt_shipped(s, profile);
-        set_state(s, "built-in", wanted);
-        return;
+        adopt_shipped(s, ret, profile);
+        set_state(ret, "built-in", wanted);
+        return 0;
     }
-    if (adopt_file(s, wanted) < 0) {
-        fall_back(s);
-        return;
+    r = adopt_file(s, ret, wanted);
+    if (r < 0) {
+        bh_epoch_free(ret);
+        return r;
     }
-    set_state(s, "loaded", wanted);
-    keep_last_good(s);
+    set_state(ret, "loaded", wanted);
+    ret->keep = true;
+    return 0;
+}
+
+void bh_supervisor_load_policy(struct bh_supervisor *s)
+{
+    static struct bh_epoch epoch;
+
+    for (size_t i = 0; i < BH_ARRAY_SIZE(s->channels); i++)
+        s->channels[i] = (struct bh_channel_row){ .slice_fd = -1, .listener = -1, .client = -1 };
+    if (bh_epoch_load(s, &epoch) < 0)
+        fall_back(s, &epoch);
+    for (unsigned i = 0; i < epoch.n; i++)
+        bh_epoch_install(s, &epoch, i, &s->channels[i]);
+    s->n_channels = epoch.n;
+    bh_epoch_settle(s, &epoch);
+    bh_epoch_free(&epoch);
 }

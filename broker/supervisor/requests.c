@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 
 #define TURN 16u        /* messages of one process in one round: a flood holds up nobody but its sender */
 #define GIVE_UP_MS 500u /* after SIGKILL; what is not gone then hangs in the kernel and runs no more */
+#define LEAVE_MS 1000u  /* after LEAVE; what is not gone then is killed */
 
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process)
 {
@@ -37,12 +39,20 @@ static bool domain_granted(const struct bh_policy *policy, int worker)
     return false;
 }
 
+/* It has an older slice of the policy than its channel. */
+static bool is_outdated(const struct bh_supervisor *s, const struct bh_process *process)
+{
+    return process->edition != s->channels[process->channel].edition;
+}
+
 /* The row that a peer number means for this sender, or NULL: it may not ask for it. */
 static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_process *sender, uint32_t peer)
 {
     const struct bh_role_row *row = &bh_roster[sender->role];
     int role;
 
+    if (row->may_start_openers && is_outdated(s, sender))
+        return NULL; /* it numbers users as its older policy does, and comes for the newer one */
     if (row->may_start_openers && peer >= BH_PEER_OPENER && peer < BH_PEER_END)
         return bh_table_find(s, BH_ROLE_OPENER, sender->channel, peer - BH_PEER_OPENER);
     if (!row->may_start_workers || peer >= BH_WORKER_COUNT)
@@ -66,7 +76,27 @@ static void end(struct bh_process *process)
 {
     (void)kill(process->pid, SIGKILL);
     process->dying = true;
+    process->leaving = false;
     process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + GIVE_UP_MS;
+}
+
+void bh_retire(struct bh_process *process)
+{
+    if (!process->pid)
+        return;
+    process->planned = true;
+    if (!process->dying)
+        end(process);
+}
+
+void bh_evict(struct bh_process *process)
+{
+    bh_retire(process);
+    process->evicted = process->pid != 0;
+    process->wanted = false;
+    process->asked = false;
+    if (process->control >= 0)
+        (void)close(bh_take_fd(&process->control));
 }
 
 /* Sees that it runs, if it may. False: it is ending, and what is asked now is answered when it is gone. */
@@ -75,6 +105,10 @@ static bool provide(struct bh_supervisor *s, struct bh_process *process)
     uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
 
     bh_reap(s); /* a dead one is not handed out as living */
+    if (process->pid && !process->dying)
+        bh_requests_serve(s, process); /* it may have said that it leaves */
+    if (process->pid && !process->dying && process->role == BH_ROLE_OPENER && is_outdated(s, process))
+        bh_retire(process);
     if (process->pid && !process->dying && has_closed(process->peer))
         end(process);
     process->asked = process->dying;
@@ -87,8 +121,10 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
-    if (process && !provide(s, process))
+    if (process && !provide(s, process)) {
+        process->asked_peer = peer;
         return;
+    }
     if (process && process->pid)
         (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
     else if (sender->control >= 0)
@@ -114,10 +150,38 @@ static struct bh_process *client_of(struct bh_supervisor *s, const struct bh_pro
     return bh_table_find(s, role, process->channel, BH_NO_USER);
 }
 
-static uint32_t peer_number(const struct bh_process *process)
+/* The fs worker is between two requests: nothing is under way at an opener of the older policy. */
+static void retire_openers(struct bh_supervisor *s, int channel)
 {
-    return process->role == BH_ROLE_OPENER ? BH_PEER_OPENER + process->user
-                                           : (uint32_t)bh_roster[process->role].worker;
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].role == BH_ROLE_OPENER && s->processes[i].channel == channel &&
+            is_outdated(s, &s->processes[i]))
+            bh_retire(&s->processes[i]);
+}
+
+static void answer_policy(struct bh_supervisor *s, struct bh_process *sender)
+{
+    const struct bh_channel_row *channel = &s->channels[sender->channel];
+
+    if (bh_control_send(sender->control, BH_CONTROL_POLICY, channel->policy.slice->size, channel->slice_fd) <
+        0) {
+        end(sender); /* it asks and does not take the answers */
+        return;
+    }
+    sender->edition = channel->edition;
+    sender->woken = false;
+    if (sender->role == BH_ROLE_FS)
+        retire_openers(s, sender->channel);
+}
+
+/* Nothing more goes to it; what has gone already it gives back. */
+static void answer_leave(struct bh_process *sender)
+{
+    if (sender->dying)
+        return;
+    (void)shutdown(sender->peer, SHUT_WR);
+    sender->dying = sender->leaving = sender->planned = true;
+    sender->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + LEAVE_MS;
 }
 
 static void answer_segment(struct bh_supervisor *s, struct bh_process *audit)
@@ -153,6 +217,16 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
         if (!row->may_ask_segment)
             return false;
         answer_segment(s, sender);
+        return true;
+    case BH_CONTROL_POLICY:
+        if (!row->may_ask_policy)
+            return false;
+        answer_policy(s, sender);
+        return true;
+    case BH_CONTROL_LEAVE:
+        if (!row->may_leave)
+            return false;
+        answer_leave(sender);
         return true;
     default:
         return false;
@@ -196,32 +270,44 @@ static void say_death(struct bh_supervisor *s, const struct bh_process *process,
     }
 }
 
-static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
+/* The row as it is when nothing of it runs; it changes hands now if it has to. */
+static void clear(struct bh_supervisor *s, struct bh_process *process)
 {
-    bool asked = process->asked;
-    bool clean =
-        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
-
     process->pid = 0;
-    process->dying = false;
-    process->asked = false;
+    process->dying = process->leaving = process->planned = process->evicted = false;
+    process->asked = process->woken = false;
+    process->retire_ms = 0;
     if (process->control >= 0)
         (void)close(bh_take_fd(&process->control));
     if (process->peer >= 0)
         (void)close(bh_take_fd(&process->peer));
-    process->wanted = bh_roster[process->role].keeps_running && !s->stopping;
-    if (process->role == BH_ROLE_FRONT)
-        bh_channel_front_ended(s, process, clean);
-    if (s->stopping)
-        return;
-    if (!clean) {
+    if (process->next_label[0])
+        bh_sources_hand_over(s, process);
+    process->wanted = bh_roster[process->role].keeps_running && !s->stopping &&
+                      (process->channel < 0 || s->channels[process->channel].row);
+}
+
+static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
+{
+    bool asked = process->asked, evicted = process->evicted, planned = process->planned;
+    bool clean =
+        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
+
+    if (!clean && !planned && !s->stopping) {
         process->restarts++;
         bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
         say_death(s, process, status);
-        bh_status_write(s);
     }
-    if (asked)
-        answer_start(s, client_of(s, process), peer_number(process));
+    clear(s, process);
+    if (process->role == BH_ROLE_FRONT && !evicted)
+        bh_channel_front_ended(s, process, clean);
+    if (s->stopping)
+        return;
+    if (!clean && !planned)
+        bh_status_write(s);
+    bh_sources_renew(s);
+    if (asked && !evicted)
+        answer_start(s, client_of(s, process), process->asked_peer);
 }
 
 void bh_reap(struct bh_supervisor *s)
@@ -243,14 +329,29 @@ void bh_reap(struct bh_supervisor *s)
  */
 static uint64_t give_up(struct bh_supervisor *s, struct bh_process *process, uint64_t now)
 {
-    if (!process->pid || !process->dying)
-        return 0;
+    if (!process->pid || !process->dying || process->role == BH_ROLE_AUDIT)
+        return 0; /* two audit processes would write one log: the old one is waited for */
     if (process->give_up_ms > now)
         return process->give_up_ms - now;
+    if (process->leaving) {
+        end(process);
+        return GIVE_UP_MS;
+    }
     bh_log(BH_LOG_ERROR, "%s (process %d) hangs in the kernel and is given up", process->label,
            (int)process->pid);
     ended(s, process, SIGKILL);
     return 0;
+}
+
+/* An opener of an older policy, of which nobody took leave in time. Milliseconds until then, or 0. */
+static uint64_t retire_late(struct bh_process *process, uint64_t now)
+{
+    if (!process->pid || process->dying || !process->retire_ms)
+        return 0;
+    if (process->retire_ms > now)
+        return process->retire_ms - now;
+    bh_retire(process);
+    return GIVE_UP_MS;
 }
 
 int bh_start_wanted(struct bh_supervisor *s)
@@ -260,7 +361,7 @@ int bh_start_wanted(struct bh_supervisor *s)
 
     for (unsigned i = 0; i < s->n_processes; i++) {
         struct bh_process *process = &s->processes[i];
-        uint64_t wait = give_up(s, process, now);
+        uint64_t wait = process->dying ? give_up(s, process, now) : retire_late(process, now);
 
         if (wait > 0 && (next < 0 || (uint64_t)next > wait))
             next = (int)wait;

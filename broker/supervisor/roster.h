@@ -18,7 +18,8 @@ struct bh_role_row {
     const struct bh_profile *profile;
     bool per_channel;
     bool keeps_running; /* started with the agent, and again whenever it ends; else on first use */
-    bool may_start_workers, may_start_openers, may_ask_segment; /* control messages it may send */
+    bool may_start_workers, may_start_openers, may_ask_segment, may_ask_policy,
+        may_leave; /* control messages it may send */
     int worker;                                                 /* enum bh_worker_id that it serves, or -1 */
 };
 

@@ -86,7 +86,7 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
 {
     const struct bh_profile *profile = bh_roster[process->role].profile;
     const struct bh_policy *policy =
-        process->channel >= 0 ? &s->channels[process->channel].policy : &s->channels[0].policy;
+        process->channel >= 0 ? &s->channels[process->channel].policy : bh_any_policy(s);
 
     *ret = (struct bh_sight){ .identity = { .caps = profile->caps },
                               .view = { .kind = profile->view,

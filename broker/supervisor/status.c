@@ -68,7 +68,8 @@ uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *proce
 static void process_row(FILE *out, const struct bh_supervisor *s, const struct bh_process *process)
 {
     const struct bh_profile *profile = bh_roster[process->role].profile;
-    const struct bh_policy *policy = &s->channels[process->channel < 0 ? 0 : process->channel].policy;
+    const struct bh_policy *policy =
+        process->channel < 0 ? bh_any_policy(s) : &s->channels[process->channel].policy;
     uint32_t meant = bh_profile_fences(profile) & ~(uint32_t)policy->slice->settings[BH_SET_FENCES_OFF];
 
     fputs("    {", out);
@@ -89,7 +90,7 @@ static void processes(FILE *out, const struct bh_supervisor *s)
 
     fputs("  \"processes\": [", out);
     for (unsigned i = 0; i < s->n_processes; i++) {
-        if (!s->processes[i].pid)
+        if (!s->processes[i].pid || s->processes[i].evicted)
             continue;
         fprintf(out, "%s\n", comma);
         process_row(out, s, &s->processes[i]);
@@ -127,10 +128,15 @@ static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
 
 static void channels(FILE *out, const struct bh_supervisor *s)
 {
+    const char *comma = "";
+
     fputs("  \"channels\": [", out);
     for (unsigned i = 0; i < s->n_channels; i++) {
-        fputs(i ? ",\n" : "\n", out);
+        if (!s->channels[i].row)
+            continue;
+        fprintf(out, "%s\n", comma);
         channel_row(out, s, (int)i);
+        comma = ",";
     }
     fputs("\n  ],\n", out);
 }
@@ -171,10 +177,22 @@ static void list(FILE *out, const char *name, const char *names)
 
 static void digest(FILE *out, const struct bh_supervisor *s)
 {
+    const struct bh_slice *slice = bh_any_policy(s)->slice;
+
     fputs("\"digest\": \"", out);
-    for (size_t i = 0; i < sizeof(s->channels[0].policy.slice->digest); i++)
-        fprintf(out, "%02x", s->channels[0].policy.slice->digest[i]);
+    for (size_t i = 0; i < sizeof(slice->digest); i++)
+        fprintf(out, "%02x", slice->digest[i]);
     fputs("\"}", out);
+}
+
+/* What came of the last SIGHUP. */
+static void reload(FILE *out, const struct bh_supervisor *s)
+{
+    fputs("  \"reload\": {", out);
+    member(out, "outcome", s->reload.word ? s->reload.word : "");
+    member(out, "message", s->reload.message);
+    member(out, "time", s->reload.time);
+    fprintf(out, "\"count\": %llu},\n", (unsigned long long)s->reload.count);
 }
 
 static void document(FILE *out, const struct bh_supervisor *s)
@@ -188,8 +206,10 @@ static void document(FILE *out, const struct bh_supervisor *s)
     member(out, "source", s->policy_source);
     member(out, "state", s->policy_state);
     member(out, "message", s->policy_message);
+    member(out, "loaded", s->loaded);
     digest(out, s);
     fputs(",\n", out);
+    reload(out, s);
     list(out, "allow-rpcs", s->options.allow_rpcs);
     list(out, "block-rpcs", s->options.block_rpcs);
     missing(out, s);

@@ -27,7 +27,7 @@
 struct bh_process {
     enum bh_role role;
     int channel;     /* index, or -1 */
-    uint32_t user;   /* opener: index in the slice, else BH_NO_USER */
+    uint32_t user;   /* opener: index in the slice, BH_NO_USER: the slice has no such user now; else BH_NO_USER */
     uint32_t source; /* number of its audit records */
     char label[BH_PROCESS_LABEL_MAX];
     pid_t pid;   /* 0: not running */
@@ -36,18 +36,32 @@ struct bh_process {
     int state_fd;
     struct bh_state *state;      /* mapped; not of the audit process, whose page is broker/audit/state.h */
     int records_in, records_out; /* its queue to the audit process; both ends are kept for good */
+    /* The row changes hands: what the former owner queued is still told under its name. */
+    int former_out; /* receiving end of that queue, until it is empty; else -1 */
+    char former_label[BH_PROCESS_LABEL_MAX];
+    char next_label[BH_PROCESS_LABEL_MAX]; /* the owner to be, when what still runs is gone; "" = none */
     struct bh_budget budget;
     uint32_t restarts;
     bool wanted;         /* keeps_running, and waiting for its budget */
     bool dying;          /* killed, not yet reaped: its socket is not handed out any more */
     uint64_t give_up_ms; /* dying: when it is no longer waited for */
     bool asked;          /* its client asked for it while it was dying, and is answered when it is gone */
+    uint32_t asked_peer; /* by which number */
+    bool leaving;        /* dying, but by itself: not killed yet */
+    bool planned;        /* that it ends is no failure */
+    bool evicted;        /* its channel is gone: whatever it asks or leaves behind is nobody's */
+    bool woken;          /* was told that there is a newer policy, and has not come for it */
+    uint32_t edition;    /* of the slice that it has */
+    uint64_t retire_ms;  /* CLOCK_BOOTTIME: an opener of an older policy is ended then at the latest; 0 = never */
 };
 
+/* Slots keep their index, which numbers audit sources. One that no channel of the policy has: `row` is NULL,
+ * and nothing else of it counts. */
 struct bh_channel_row {
-    const struct bh_bundle_row *row;
-    struct bh_policy policy;
-    int slice_fd; /* sealed memory with its slice */
+    struct bh_bundle_row *row; /* malloc */
+    struct bh_policy policy;   /* over malloc'ed memory */
+    int slice_fd;              /* sealed memory with its slice */
+    uint32_t edition;          /* number of the slice: no two slices of a run have the same */
     int listener; /* -1: not open */
     int client;   /* our copy of the connection that the front serves, or -1 */
     uint32_t epoch;
@@ -56,10 +70,33 @@ struct bh_channel_row {
 
 struct bh_log_store;
 struct bh_audit_state;
+struct bh_audit_names;
+
+/* A policy that is loaded and opened, and does not govern yet. */
+struct bh_epoch {
+    void *bundle; /* malloc */
+    size_t size;
+    bool keep; /* came from a file: worth keeping as the last good one */
+    unsigned n;
+    struct bh_epoch_row {
+        struct bh_bundle_row *row;
+        struct bh_policy policy;
+        int slice_fd;
+    } rows[BH_CHANNELS_MAX];
+    char source[256], state[16];
+    char message[512]; /* why it could not be loaded, or why it is not the one that was asked for */
+};
+
+/* What came of SIGHUP, for the status file. */
+struct bh_reload_outcome {
+    uint64_t count;
+    char time[32];
+    const char *word; /* "adopted", "unchanged", "refused"; "" = there was none */
+    char message[768];
+};
 
 struct bh_supervisor {
     struct bh_options options;
-    const struct bh_bundle *bundle;
     char policy_source[256], policy_state[16], policy_message[512];
     unsigned n_channels, n_processes;
     struct bh_channel_row channels[BH_CHANNELS_MAX];
@@ -73,7 +110,10 @@ struct bh_supervisor {
     struct bh_log_store *store;
     const struct bh_audit_state *audit_state; /* the audit process's page */
     uint64_t generation;                      /* of status.json */
-    char started[32];                         /* RFC 3339 */
+    char started[32], loaded[32];             /* RFC 3339: of the agent, of the policy in force */
+    uint32_t editions;                        /* slices that were numbered */
+    bool sources_changed;                     /* the audit process does not know the names of all sources */
+    struct bh_reload_outcome reload;
 };
 
 /* --- policy.c: what governs ------------------------------------------------ */
@@ -81,10 +121,47 @@ struct bh_supervisor {
 /* Loads the policy and opens every slice; never fails: falls back as bulkhead(8) says, loudly. */
 void bh_supervisor_load_policy(struct bh_supervisor *s);
 
+/* Loads the policy that the options name, beside the one in force. 0; -errno with ret->message set. */
+int bh_epoch_load(const struct bh_supervisor *s, struct bh_epoch *ret);
+void bh_epoch_free(struct bh_epoch *epoch);
+
+/* Moves row `from` of a loaded policy into a slot, whose former slice is freed. */
+void bh_epoch_install(struct bh_supervisor *s, struct bh_epoch *epoch, unsigned from,
+                      struct bh_channel_row *channel);
+/* It governs now: its source and state are told from here on, and it is kept as the last good one. */
+void bh_epoch_settle(struct bh_supervisor *s, const struct bh_epoch *epoch);
+/* Empties a slot. */
+void bh_channel_forget(struct bh_channel_row *channel);
+
+/* The settings that hold for the agent as a whole are in every slice: the first one. */
+const struct bh_policy *bh_any_policy(const struct bh_supervisor *s);
+
+/* --- reload.c: SIGHUP ------------------------------------------------------- */
+
+/* Loads the policy anew; if all is well it governs from the next request on, else the old one stays. */
+void bh_reload(struct bh_supervisor *s);
+
+/* --- sources.c: who is who in the audit log ---------------------------------- */
+
+void bh_sources_name(const struct bh_supervisor *s, struct bh_audit_names *ret);
+/* If rows came or changed hands: gives the log their names, by a successor of the audit process. */
+void bh_sources_renew(struct bh_supervisor *s);
+/* Gives up the queues of former owners that are empty. False: records of one of them still wait. */
+bool bh_sources_settled(struct bh_supervisor *s);
+/* The row has another owner from now on; nothing of the former one runs. */
+void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
+
 /* --- table.c: the process table --------------------------------------------- */
 
-/* Makes all rows, with their state pages and audit queues. 0 or -errno. */
+/* Makes the audit process's row and those of all channels. 0 or -errno. */
 int bh_table_init(struct bh_supervisor *s);
+/*
+ * Makes rows for what the channels need now, with their state pages and audit queues; rows are never given
+ * back, but may get another owner. 0 or -errno.
+ */
+int bh_table_assign(struct bh_supervisor *s);
+/* A fresh queue between the row and the audit process. 0 or -errno. */
+int bh_table_queue(struct bh_process *process);
 struct bh_process *bh_table_find(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t user);
 struct bh_process *bh_table_by_pid(struct bh_supervisor *s, pid_t pid);
 
@@ -132,6 +209,10 @@ void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
 void bh_reap(struct bh_supervisor *s);
 /* How much this process and its predecessors have finished: requests, or lines of the log. */
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
+/* Ends a process because it is not needed any more. */
+void bh_retire(struct bh_process *process);
+/* The same, and nothing that it asked or left behind counts. */
+void bh_evict(struct bh_process *process);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 

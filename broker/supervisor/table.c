@@ -1,7 +1,12 @@
 /*
- * The process table: a row for every process that this policy could ever start, made
- * once at start with what must outlive the process itself: its state page and both
- * ends of its queue to the audit process.
+ * The process table: a row for every process that a policy of this run could start, with
+ * what must outlive the process itself: its state page and both ends of its queue to the
+ * audit process.
+ *
+ * A row belongs to a place (slot of a channel, role, which of its openers), and so do its
+ * number as a source of records and its state page: numbers of records are never used
+ * twice. Rows are made when a policy first needs them and never given back; a reload may
+ * give them another owner (sources.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +17,7 @@
 #include "broker/audit/state.h"
 #include "broker/supervisor/supervisor.h"
 #include "protocol/base/fd.h"
+#include "protocol/base/mem.h"
 
 #define RECORD_QUEUE_BYTES                                                                                   \
     (1024 * 1024) /* per source: some hundred records while the log cannot be written */
@@ -23,7 +29,7 @@ static uint32_t source_number(enum bh_role role, int channel, uint32_t user)
     return role == BH_ROLE_OPENER ? base + 8 + user : base + (uint32_t)bh_roster[role].worker;
 }
 
-static int make_queue(struct bh_process *process)
+int bh_table_queue(struct bh_process *process)
 {
     int pair[2];
 
@@ -54,56 +60,141 @@ static int make_state(struct bh_supervisor *s, struct bh_process *process)
         s->audit_state = page;
     else
         process->state = page;
-    return make_queue(process); /* the audit process's row holds the supervisor's own queue, source 0 */
+    return bh_table_queue(process); /* the audit process's row holds the supervisor's own queue, source 0 */
 }
 
-static int add(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t user)
+static void label_of(const struct bh_supervisor *s, enum bh_role role, int channel, uint32_t user,
+                     char ret[BH_PROCESS_LABEL_MAX])
+{
+    const struct bh_policy *policy = channel < 0 ? NULL : &s->channels[channel].policy;
+    const char *name = bh_roster[role].name,
+               *user_name = user == BH_NO_USER ? "" : bh_policy_string(policy, policy->users[user].name);
+
+    if (channel < 0)
+        (void)snprintf(ret, BH_PROCESS_LABEL_MAX, "%s", name);
+    else
+        (void)snprintf(ret, BH_PROCESS_LABEL_MAX, "%s/%s%s%.24s", policy->slice->channel, name,
+                       *user_name ? " " : "", user_name);
+}
+
+static struct bh_process *by_source(struct bh_supervisor *s, uint32_t source)
+{
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].source == source)
+            return &s->processes[i];
+    return NULL;
+}
+
+static int add(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t source, const char *label)
 {
     struct bh_process *process = &s->processes[s->n_processes];
-    const char *name = bh_roster[role].name;
 
+    if (s->n_processes == BH_PROCESSES_MAX)
+        return -E2BIG;
     *process = (struct bh_process){ .role = role,
                                     .channel = channel,
-                                    .user = user,
+                                    .user = BH_NO_USER,
+                                    .source = source,
                                     .control = -1,
                                     .peer = -1,
                                     .state_fd = -1,
                                     .records_in = -1,
                                     .records_out = -1,
+                                    .former_out = -1,
                                     .wanted = bh_roster[role].keeps_running };
-    if (channel < 0) {
-        (void)snprintf(process->label, sizeof(process->label), "%s", name);
-    } else {
-        const struct bh_policy *policy = &s->channels[channel].policy;
-        const char *user_name = user == BH_NO_USER ? "" : bh_policy_string(policy, policy->users[user].name);
-
-        process->source = source_number(role, channel, user);
-        (void)snprintf(process->label, sizeof(process->label), "%s/%s%s%.24s", policy->slice->channel, name,
-                       *user_name ? " " : "", user_name);
-    }
+    (void)snprintf(process->label, sizeof(process->label), "%s", label);
     s->n_processes++;
+    s->sources_changed = true;
     return make_state(s, process);
 }
 
-static int add_channel(struct bh_supervisor *s, int channel)
+/* The row of this place belongs to `label` now, or as soon as what runs under another label has ended. */
+static int seat(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t source, const char *label)
+{
+    struct bh_process *process = by_source(s, source);
+
+    if (!process)
+        return add(s, role, channel, source, label);
+    process->next_label[0] = '\0';
+    if (strcmp(process->label, label))
+        (void)snprintf(process->next_label, sizeof(process->next_label), "%s", label);
+    if (!process->pid && process->next_label[0])
+        bh_sources_hand_over(s, process);
+    process->wanted = !process->pid && bh_roster[role].keeps_running;
+    return 0;
+}
+
+/* Which of a channel's opener rows a user gets: the one that was his, else one that nobody has or runs. */
+static uint32_t choose(struct bh_supervisor *s, int channel, const char *label, uint32_t taken)
+{
+    uint32_t best = BH_PEER_OPENER_MAX, least = UINT32_MAX;
+
+    for (uint32_t i = 0; i < BH_PEER_OPENER_MAX; i++) {
+        const struct bh_process *process = by_source(s, source_number(BH_ROLE_OPENER, channel, i));
+        uint32_t cost = !process ? 1 : strcmp(process->label, label) == 0 ? 0 : process->pid ? 3 : 2;
+
+        if ((taken >> i & 1) || cost >= least)
+            continue;
+        best = i;
+        least = cost;
+    }
+    return best;
+}
+
+static int assign_openers(struct bh_supervisor *s, int channel)
+{
+    const uint32_t n = s->channels[channel].policy.n_users;
+    char label[BH_PROCESS_LABEL_MAX];
+    uint32_t taken = 0;
+    int r = n > BH_PEER_OPENER_MAX ? -E2BIG : 0;
+
+    for (unsigned i = 0; i < s->n_processes; i++)
+        if (s->processes[i].role == BH_ROLE_OPENER && s->processes[i].channel == channel)
+            s->processes[i].user = BH_NO_USER;
+    for (uint32_t user = 0; user < n && r == 0; user++) {
+        uint32_t place, source;
+
+        label_of(s, BH_ROLE_OPENER, channel, user, label);
+        place = choose(s, channel, label, taken);
+        source = source_number(BH_ROLE_OPENER, channel, place);
+        taken |= 1u << place;
+        r = seat(s, BH_ROLE_OPENER, channel, source, label);
+        if (r == 0)
+            by_source(s, source)->user = user;
+    }
+    return r;
+}
+
+static int assign_channel(struct bh_supervisor *s, int channel)
 {
     static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS };
+    char label[BH_PROCESS_LABEL_MAX];
     int r = 0;
 
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]) && r == 0; i++)
-        r = add(s, roles[i], channel, BH_NO_USER);
-    for (uint32_t user = 0; user < s->channels[channel].policy.n_users && r == 0; user++)
-        r = user < BH_PEER_OPENER_MAX ? add(s, BH_ROLE_OPENER, channel, user) : -E2BIG;
+    for (size_t i = 0; i < BH_ARRAY_SIZE(roles) && r == 0; i++) {
+        label_of(s, roles[i], channel, BH_NO_USER, label);
+        r = seat(s, roles[i], channel, source_number(roles[i], channel, BH_NO_USER), label);
+    }
+    return r == 0 ? assign_openers(s, channel) : r;
+}
+
+int bh_table_assign(struct bh_supervisor *s)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < s->n_channels && r == 0; i++)
+        r = s->channels[i].row ? assign_channel(s, (int)i) : 0;
     return r;
 }
 
 int bh_table_init(struct bh_supervisor *s)
 {
-    int r = add(s, BH_ROLE_AUDIT, -1, BH_NO_USER);
+    char label[BH_PROCESS_LABEL_MAX];
+    int r;
 
-    for (unsigned i = 0; i < s->n_channels && r == 0; i++)
-        r = add_channel(s, (int)i);
-    return r;
+    label_of(s, BH_ROLE_AUDIT, -1, BH_NO_USER, label);
+    r = add(s, BH_ROLE_AUDIT, -1, 0, label);
+    return r == 0 ? bh_table_assign(s) : r;
 }
 
 struct bh_process *bh_table_find(struct bh_supervisor *s, enum bh_role role, int channel, uint32_t user)
@@ -111,7 +202,8 @@ struct bh_process *bh_table_find(struct bh_supervisor *s, enum bh_role role, int
     for (unsigned i = 0; i < s->n_processes; i++) {
         struct bh_process *process = &s->processes[i];
 
-        if (process->role == role && process->channel == channel && process->user == user)
+        if (process->role == role && process->channel == channel && process->user == user &&
+            (role != BH_ROLE_OPENER || user != BH_NO_USER))
             return process;
     }
     return NULL;

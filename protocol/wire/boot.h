@@ -48,6 +48,7 @@ struct bh_boot {
     uint32_t uid, gid;
     uint64_t caps;                    /* what the five sets must show */
     uint32_t required, off;           /* fences, as the policy says; for a process that has no slice of it */
+    uint32_t edition;                 /* of the slice that it starts with */
     uint8_t log_verbose, log_stamped; /* how it writes to the log it inherits: bh_log_style */
     char channel[BH_CHANNEL_NAME_MAX];
 };
@@ -66,6 +67,7 @@ struct bh_state {
     uint32_t fences;                /* what confine_self achieved, boot.fences included */
     uint64_t counted_since_ms;      /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
     uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
+    uint32_t edition; /* of the newest slice of its channel: the supervisor writes it, the process compares */
 };
 
 /* Maps and checks both, and logs from then on as the boot record says. The process ends with a message if

@@ -54,23 +54,34 @@ static int wait_readable(int socket, int64_t deadline)
     }
 }
 
-/* -EAGAIN: about another peer, which an earlier call gave up waiting for. Anything else would be lost, so it
- * ends us. */
-static int judge(const struct bh_control *message, uint32_t peer, int *fd)
-{
-    bool with_fd = *fd >= 0;
+/* A question, and what its answer brings. */
+struct exchange {
+    uint16_t op;   /* BH_CONTROL_START or BH_CONTROL_POLICY */
+    uint32_t peer; /* START: which one */
+    uint32_t arg;  /* of the answer */
+};
 
+/* -EAGAIN: about a peer that an earlier call gave up waiting for. Anything else would be lost, so it ends us.
+ */
+static int judge(struct exchange *exchange, const struct bh_control *message, int *fd)
+{
+    bool with_fd = *fd >= 0, start = exchange->op == BH_CONTROL_START;
+
+    exchange->arg = message->arg;
     if (message->op == BH_CONTROL_PEER && with_fd)
-        return message->arg == peer ? bh_take_fd(fd) : -EAGAIN;
+        return start && message->arg == exchange->peer ? bh_take_fd(fd) : -EAGAIN;
     if (message->op == BH_CONTROL_REFUSED && !with_fd)
-        return message->arg == peer ? -EACCES : -EAGAIN;
+        return start && message->arg == exchange->peer ? -EACCES : -EAGAIN;
+    if (message->op == BH_CONTROL_POLICY && with_fd && !start)
+        return bh_take_fd(fd);
     return -EPROTO;
 }
 
-int bh_control_start(int socket, uint32_t peer, int timeout_ms)
+/* Sends the question and waits for its answer: the descriptor, or -errno. */
+static int ask(int socket, struct exchange *exchange, int timeout_ms)
 {
     int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
-    int r = bh_control_send(socket, BH_CONTROL_START, peer, -1);
+    int r = bh_control_send(socket, exchange->op, exchange->peer, -1);
 
     while (r == 0) {
         _cleanup_close_ int fd = -1;
@@ -83,11 +94,28 @@ int bh_control_start(int socket, uint32_t peer, int timeout_ms)
         if (r == 0)
             return -EPIPE;
         if (r > 0)
-            r = judge(&message, peer, &fd);
+            r = judge(exchange, &message, &fd);
         if (r == -EAGAIN)
             r = 0;
         else
             return r;
     }
     return r;
+}
+
+int bh_control_start(int socket, uint32_t peer, int timeout_ms)
+{
+    struct exchange exchange = { .op = BH_CONTROL_START, .peer = peer };
+
+    return ask(socket, &exchange, timeout_ms);
+}
+
+int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size)
+{
+    struct exchange exchange = { .op = BH_CONTROL_POLICY };
+    int fd = ask(socket, &exchange, timeout_ms);
+
+    if (fd >= 0)
+        *ret_size = exchange.arg;
+    return fd;
 }

@@ -2,8 +2,8 @@
  * The eight bytes between the supervisor and its children: who is to be started,
  * ended or introduced. The supervisor reads nothing else from anyone.
  *
- * Child -> supervisor: START, KILL (front and fs), SEGMENT (audit).
- * Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT with one descriptor each, REFUSED with none.
+ * Child -> supervisor: START, KILL (front and fs), SEGMENT (audit), POLICY (front and workers), LEAVE (fs).
+ * Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT, POLICY with one descriptor each, REFUSED with none.
  * A message that is not allowed for the sender's row of the roster ends the sender.
  *
  * Trust: in = PEER; out = CHECKED; called by = supervisor, front, fs, audit
@@ -21,7 +21,10 @@ enum bh_control_op {
     BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
     BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
     BH_CONTROL_CLIENT,  /* arg: 0; fd: the connection to serve (front) */
-    BH_CONTROL_SOURCE,  /* arg: source number; fd: receiving end of its record queue (audit) */
+    BH_CONTROL_SOURCE,  /* arg: source number, + BH_SOURCES_MAX if it is a former owner's; fd: receiving end of
+                           its record queue (audit) */
+    BH_CONTROL_POLICY,  /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
+    BH_CONTROL_LEAVE,   /* arg: 0; a successor would serve better: nothing more is sent to it, and it ends */
     BH_CONTROL_OP_END,
 };
 
@@ -47,3 +50,6 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd);
  * The descriptor, or -EACCES (refused), -ETIMEDOUT, -EPROTO, -EPIPE.
  */
 int bh_control_start(int socket, uint32_t peer, int timeout_ms);
+
+/* Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. */
+int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size);

@@ -15,6 +15,9 @@
  *   REPLY id command encoded return value, or ERROR id command struct bh_error_frame
  * ABANDON id: the front gives up what it sent of `id` so far (staged bytes, a half-sent CALL, or nothing
  * yet); no answer, and the number is spent.
+ * AGAIN id command: the worker has not begun the call and is leaving: it is to be sent to its successor.
+ * WAKE: the worker is to look whether its policy is the newest. The supervisor sends it into a socket that may
+ * be a front's as well, so it says nothing, and means nothing when a front sends it.
  * The worker serves one call at a time, in order.
  *
  * Trust: in = PEER; out = CHECKED (header only; the payload is the codec's);
@@ -34,6 +37,8 @@ enum bh_frame_type {
     BH_FRAME_DATA,
     BH_FRAME_REPLY,
     BH_FRAME_ERROR,
+    BH_FRAME_AGAIN,
+    BH_FRAME_WAKE,
     BH_FRAME_TYPE_END,
 };
 

@@ -18,14 +18,53 @@
 #include "protocol/wire/frame.h"
 #include "workers/fs/handle.h"
 #include "workers/fs/opener_client.h"
+#include "workers/fs/rejudge.h"
+#include "workers/fs/stale.h"
 #include "workers/lib/worker.h"
 
-static struct bh_handle *find(struct bh_call *call, int64_t number)
+/* A reload refuses what was open: the client is told as if it asked for the open now, and the file is closed.
+ */
+static void refuse(struct bh_call *call, struct bh_handle *handle, struct bh_decision decision)
+{
+    const struct bh_policy *policy = &call->worker->policy;
+    bool denied = decision.verdict == BH_VERDICT_DENIED;
+    struct bh_record record = { .handle = handle->number,
+                                .of = handle->record,
+                                .object = { handle->name, (uint32_t)strlen(handle->name) },
+                                .text = BH_STR("open since before a reload, judged again") };
+    const char *rule = denied ? bh_policy_string(policy, policy->rules[decision.rule].name) : "";
+    bool tell = denied && policy->slice->settings[BH_SET_EXPLAIN_TO_CLIENT];
+
+    record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+    (void)bh_call_refuse(call, denied ? BH_E_DENIED : BH_E_NO_RULE, &record, "denied by policy%s%s",
+                         tell ? ": rule " : "", tell ? rule : "");
+    (void)bh_handle_close(call->worker->context, handle, "a reload took its permission away");
+}
+
+static struct bh_handle *find_any(struct bh_call *call, int64_t number)
 {
     struct bh_handle *handle = bh_handle_find(call->worker->context, number);
 
     if (!handle)
         (void)bh_fail(call->error, BH_E_BAD_HANDLE, "handle '%" PRId64 "' has not been found", number);
+    return handle;
+}
+
+/* To be used: it must be what the policy that is in force now would open. */
+static struct bh_handle *find(struct bh_call *call, int64_t number)
+{
+    struct bh_handle *handle = find_any(call, number);
+    struct bh_decision decision;
+
+    if (!handle || handle->edition == call->worker->edition)
+        return handle;
+    decision = bh_rejudge(&call->worker->policy, handle);
+    if (decision.verdict != BH_VERDICT_ALLOW) {
+        refuse(call, handle, decision);
+        return NULL;
+    }
+    handle->rule = decision.rule;
+    handle->edition = call->worker->edition;
     return handle;
 }
 
@@ -38,7 +77,31 @@ static int open_under(struct bh_open *open, struct bh_opened *ret)
     if (r)
         return r;
     open->user = open->policy->rules[rule].user;
-    return open->user == BH_NO_USER ? bh_open_file(open, rule, ret) : bh_opener_ask(open, ret);
+    if (open->user != BH_NO_USER)
+        return bh_opener_ask(open, ret);
+    if (bh_is_out_of_sight(&open->path))
+        return bh_fail(open->error, BH_E_WORKER_UNAVAILABLE,
+                       "the policy was reloaded and speaks of other folders now: close the files that are "
+                       "open, then this one can be opened");
+    return bh_open_file(open, rule, ret);
+}
+
+/* Keeps the opened file under a number. NULL: no memory. */
+static struct bh_handle *keep(struct bh_worker *worker, const struct bh_open *open,
+                              const struct bh_opened *opened)
+{
+    char *name = strdup(opened->name);
+    struct bh_handle *handle;
+
+    if (!name)
+        return NULL;
+    handle = bh_handle_new(worker->context, opened->fd, opened->rule, opened->record);
+    handle->edition = worker->edition;
+    handle->name = name;
+    handle->verbs = bh_policy_mode_verbs(open->mode);
+    handle->uid = open->user == BH_NO_USER ? BH_NO_USER : worker->policy.users[open->user].uid;
+    handle->regular = opened->regular;
+    return handle;
 }
 
 int bh_do_guest_file_open(struct bh_call *call, const struct bh_guest_file_open_args *args,
@@ -54,6 +117,7 @@ int bh_do_guest_file_open(struct bh_call *call, const struct bh_guest_file_open_
                             .mode = args->has_mode ? args->mode : BH_GUEST_FILE_OPEN_ARGS_MODE_DEFAULT,
                             .id = call->id };
     struct bh_opened opened;
+    struct bh_handle *handle;
     int r;
 
     if (handles->n == BH_HANDLES_MAX)
@@ -61,13 +125,18 @@ int bh_do_guest_file_open(struct bh_call *call, const struct bh_guest_file_open_
     r = open_under(&open, &opened);
     if (r)
         return r;
-    ret->value = (int64_t)bh_handle_new(handles, opened.fd, opened.rule, opened.record)->number;
+    handle = keep(worker, &open, &opened);
+    if (!handle) {
+        (void)close(opened.fd);
+        return bh_fail(call->error, BH_E_NO_MEMORY, "there is no memory for another open file");
+    }
+    ret->value = (int64_t)handle->number;
     return 0;
 }
 
 int bh_do_guest_file_close(struct bh_call *call, const struct bh_guest_file_close_args *args)
 {
-    struct bh_handle *handle = find(call, args->handle);
+    struct bh_handle *handle = find_any(call, args->handle); /* to give up is always allowed */
     int r;
 
     if (!handle)

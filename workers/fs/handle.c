@@ -4,16 +4,22 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+void bh_handles_set_idle(struct bh_handles *handles, uint64_t idle_s)
+{
+    handles->idle_ms = idle_s < UINT64_MAX / 1000u ? idle_s * 1000u : 0;
+    handles->check_ms = handles->n > 0 && handles->idle_ms ? 0 : UINT64_MAX;
+}
 
 void bh_handles_init(struct bh_handles *handles, struct bh_state *state, struct bh_audit *audit,
                      uint64_t idle_s)
 {
     handles->state = state;
     handles->audit = audit;
-    handles->idle_ms = idle_s < UINT64_MAX / 1000u ? idle_s * 1000u : 0;
-    handles->check_ms = UINT64_MAX;
+    bh_handles_set_idle(handles, idle_s);
     state->open_handles = 0; /* a predecessor's are gone with it */
 }
 
@@ -77,6 +83,7 @@ int bh_handle_close(struct bh_handles *handles, struct bh_handle *handle, const 
     int r = close(handle->fd) < 0 ? -errno : 0;
 
     (void)bh_audit_send(handles->audit, &record, NULL);
+    free(handle->name);
     *handle = (struct bh_handle){ 0 };
     handles->state->open_handles = --handles->n;
     return r;

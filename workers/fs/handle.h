@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "protocol/wire/boot.h"
@@ -23,9 +24,14 @@ struct bh_handle {
     uint64_t used_ms; /* CLOCK_BOOTTIME of the last use */
     uint64_t record;  /* of its open */
     uint64_t bytes_read, bytes_written;
-    uint32_t rule;
+    uint32_t rule;    /* of the policy of `edition` */
+    uint32_t edition; /* of the policy that it was judged by */
     int fd;
     int error; /* errno that ended the last read early, told by the next one */
+    /* What it was judged by when it was opened, to be judged again after a reload (rejudge.h). */
+    char *name; /* resolved; malloc */
+    uint32_t verbs, uid; /* uid: of the opener's user, or BH_NO_USER */
+    bool regular;
 };
 
 struct bh_handles {
@@ -42,6 +48,9 @@ void bh_handles_init(struct bh_handles *handles, struct bh_state *state, struct 
 
 /* Takes `fd` over. NULL when all are in use (`fd` stays the caller's). */
 struct bh_handle *bh_handle_new(struct bh_handles *handles, int fd, uint32_t rule, uint64_t record);
+
+/* Another policy may say another time; 0 = never. */
+void bh_handles_set_idle(struct bh_handles *handles, uint64_t idle_s);
 
 /* NULL: no such handle. Counts as a use. */
 struct bh_handle *bh_handle_find(struct bh_handles *handles, int64_t number);

@@ -1,7 +1,8 @@
 /* bulkhead-fs: file handles of one channel, and the files that are opened as nobody in particular. */
 #include "policy/confine/profiles.h"
-#include "policy/paths.h"
 #include "workers/fs/handle.h"
+#include "workers/fs/opener_client.h"
+#include "workers/fs/stale.h"
 #include "workers/lib/worker.h"
 
 static struct bh_handles handles;
@@ -15,11 +16,20 @@ static void prepare(struct bh_worker *worker)
 
 static uint32_t read_paths(struct bh_worker *worker, const struct bh_view_path **ret)
 {
-    static struct bh_view_path paths[BH_PATHS_MAX];
-    static char storage[BH_PATHS_STORAGE];
+    return bh_stale_init(&worker->policy, ret);
+}
 
-    *ret = paths;
-    return bh_policy_paths(&worker->policy, BH_NO_USER, paths, BH_PATHS_MAX, storage, sizeof(storage));
+static void renewed(struct bh_worker *worker)
+{
+    bh_handles_set_idle(&handles, worker->policy.slice->settings[BH_SET_HANDLE_IDLE_S]);
+    bh_opener_forget();
+    bh_stale_renew(&worker->policy);
+}
+
+static bool would_leave(struct bh_worker *worker)
+{
+    (void)worker;
+    return bh_is_stale() && handles.n == 0;
 }
 
 static int next_tick(struct bh_worker *worker)
@@ -39,7 +49,9 @@ int main(void)
                                               .prepare = prepare,
                                               .paths = read_paths,
                                               .next_tick = next_tick,
-                                              .tick = tick };
+                                              .tick = tick,
+                                              .renewed = renewed,
+                                              .would_leave = would_leave };
 
     bh_worker_run(&fs);
 }

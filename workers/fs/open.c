@@ -311,6 +311,10 @@ int bh_open_file(struct bh_open *open, uint32_t rule, struct bh_opened *ret)
     if (r)
         return r;
     record_success(&attempt);
-    *ret = (struct bh_opened){ fd, attempt.rule, attempt.act };
+    ret->fd = fd;
+    ret->rule = attempt.rule;
+    ret->record = attempt.act;
+    ret->regular = attempt.object.regular;
+    strcpy(ret->name, attempt.object.name);
     return 0;
 }

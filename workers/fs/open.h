@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "policy/eval.h"
 #include "protocol/base/err.h"
 #include "protocol/wire/record.h"
@@ -25,6 +28,8 @@ struct bh_opened {
     int fd;
     uint32_t rule;   /* that granted it */
     uint64_t record; /* number of the ACT record, or 0 */
+    bool regular;    /* as struct bh_object has it */
+    char name[PATH_MAX]; /* resolved, as it was judged */
 };
 
 /* By the name alone: 0 with the rule that may grant it, or BH_E_* with the error set and the refusal

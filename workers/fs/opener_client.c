@@ -40,16 +40,24 @@ static void drop(uint32_t user)
     sockets[user] = 0;
 }
 
+void bh_opener_forget(void)
+{
+    for (uint32_t user = 0; user < BH_PEER_OPENER_MAX; user++)
+        if (sockets[user])
+            drop(user);
+}
+
 static bool is_sound(const struct bh_open *open, const struct bh_opener_result *result, bool with_fd)
 {
     const struct bh_policy *policy = open->policy;
 
-    if (result->magic != BH_OPENER_MAGIC || result->zero != 0 || with_fd != (result->code == 0))
+    if (result->magic != BH_OPENER_MAGIC || result->regular > 1 || with_fd != (result->code == 0) ||
+        result->text_len >= sizeof(result->text) ||
+        strnlen(result->text, sizeof(result->text)) != result->text_len)
         return false;
     if (result->code == 0)
         return result->rule < policy->n_rules && policy->rules[result->rule].user == open->user;
-    return bh_code_find(result->code) && result->text_len < sizeof(result->text) &&
-           strnlen(result->text, sizeof(result->text)) == result->text_len;
+    return bh_code_find(result->code) && result->text_len < BH_ERROR_TEXT_MAX;
 }
 
 /* Waits for the answer to this question. 0, or -errno: the opener is of no use any more. */
@@ -116,6 +124,10 @@ int bh_opener_ask(struct bh_open *open, struct bh_opened *ret)
         open->error->record = result.error_record;
         return result.code;
     }
-    *ret = (struct bh_opened){ opened, result.rule, result.record };
+    ret->fd = opened;
+    ret->rule = result.rule;
+    ret->record = result.record;
+    ret->regular = result.regular;
+    strcpy(ret->name, result.text);
     return 0;
 }

@@ -10,3 +10,6 @@
 
 /* As bh_open_file, by the opener of open->user. */
 int bh_opener_ask(struct bh_open *open, struct bh_opened *ret);
+
+/* Another policy numbers its users anew: whoever was asked so far is asked no more. */
+void bh_opener_forget(void);

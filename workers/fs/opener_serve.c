@@ -32,17 +32,20 @@ static int answer(struct bh_worker *worker, const struct bh_opener_request *requ
                             .path = { request->path, request->path_len },
                             .mode = (uint8_t)request->mode,
                             .id = request->id };
+    const char *text;
     uint32_t rule;
     int r = bh_open_judge_name(&open, &rule);
 
     if (r == 0)
         r = bh_open_file(&open, rule, &opened);
+    text = r == 0 ? opened.name : error.text;
     result.code = (uint16_t)r;
     result.rule = opened.rule;
     result.record = opened.record;
     result.error_record = error.record;
-    result.text_len = (uint16_t)strlen(error.text);
-    memcpy(result.text, error.text, result.text_len);
+    result.regular = opened.regular;
+    result.text_len = (uint16_t)strlen(text);
+    memcpy(result.text, text, result.text_len);
     worker->state->requests++;
     r = bh_fd_send(BH_FD_PEER, &result, sizeof(result), opened.fd);
     bh_close_p(&opened.fd);

@@ -29,8 +29,10 @@ struct bh_opener_result {
     uint64_t id;
     uint64_t record; /* number of the opener's ACT record */
     uint64_t error_record;
-    uint32_t zero;
-    uint16_t code; /* 0: opened; BH_E_*: `text` says why not */
+    uint32_t regular; /* 1: a regular file with one name */
+    uint16_t code;    /* 0: opened, `text` is its resolved name; BH_E_*: `text` says why not */
     uint16_t text_len;
-    char text[BH_ERROR_TEXT_MAX];
+    char text[PATH_MAX]; /* text_len bytes without NUL, then a NUL */
 };
+
+_Static_assert(BH_ERROR_TEXT_MAX <= PATH_MAX, "an error's text fits where a name does");

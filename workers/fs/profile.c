@@ -24,6 +24,8 @@ static const struct bh_syscall syscalls[] = {
     { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_GETFL) }, .why = "how a descriptor was opened" },
     { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_SETFD) },
       .why = "close-on-exec of an opened file (musl)" },
+    { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_GET_SEALS) },
+      .why = "is a new policy sealed memory" },
     { "fstat", .why = "what was opened" },
     { "newfstatat", .why = "fstat as glibc makes it" },
     { "statx", .error = ENOSYS, .why = "a newer C library falls back" },
@@ -31,9 +33,9 @@ static const struct bh_syscall syscalls[] = {
     { "readlink", .why = "resolved name of what was opened (musl)" },
     { "readlinkat", .why = "resolved name of what was opened" },
     { "lseek", .why = "guest-file-seek" },
-    { "recvmsg", .why = "an opener's socket, an opened file" },
+    { "recvmsg", .why = "an opener's socket, an opened file, a new policy" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
-      .why = "audit records, requests to openers" },
+      .why = "audit records, requests to openers, for a new policy" },
 };
 
 const struct bh_profile bh_profile_fs = {

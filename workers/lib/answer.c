@@ -89,3 +89,10 @@ int bh_answer(struct bh_call *call, int fd, int r, const void *ret)
     }
     return bh_error_send(fd, &frame, call->error);
 }
+
+int bh_answer_again(int fd, const struct bh_frame *call)
+{
+    struct bh_frame frame = { .type = BH_FRAME_AGAIN, .command = call->command, .id = call->id };
+
+    return bh_frame_send(fd, &frame, NULL, 0);
+}

@@ -1,6 +1,7 @@
 /*
  * The parts of the worker loop: from exec to the loop (start.c, which openers use too),
- * assembly of a call from frames (stage.c), serving it (worker.c), answering it (answer.c).
+ * assembly of a call from frames (stage.c), serving it (worker.c), answering it (answer.c),
+ * and the change of the policy between two calls (renew.c).
  *
  * Trust: in = PEER; out = CHECKED; called by = workers/lib, opener, tests
  */
@@ -47,6 +48,19 @@ int bh_intake_frame(struct bh_intake *intake, const struct bh_frame *frame);
 
 /* Sends the reply, or the call's error if `r` is not 0. 0 or -errno. */
 int bh_answer(struct bh_call *call, int fd, int r, const void *ret);
+
+/* Tells the front that the call was not begun and is a successor's. 0 or -errno. */
+int bh_answer_again(int fd, const struct bh_frame *call);
+
+/* True if the supervisor has a newer policy than the worker's. */
+bool bh_is_outdated(const struct bh_worker *worker);
+
+/* Adopts the newest policy, if it is outdated. 0, or -EPIPE, said: it cannot be had, and there is nothing to
+ * go on with. */
+int bh_renew(struct bh_worker *worker, const struct bh_worker_main *main);
+
+/* Tells the supervisor, once, if the worker had better be replaced. */
+void bh_consider_leaving(struct bh_worker *worker, const struct bh_worker_main *main);
 
 /* Serves until a peer goes away (0) or breaks the protocol (BH_EXIT_PROTOCOL): the exit status. */
 int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main);

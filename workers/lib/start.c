@@ -21,6 +21,7 @@ void bh_worker_start(struct bh_worker *worker, const struct bh_worker_main *main
     worker->audit =
         (struct bh_audit){ .fd = BH_FD_AUDIT, .source = worker->boot->source, .state = worker->state };
     memcpy(worker->audit.policy, worker->policy.slice->digest, sizeof(worker->audit.policy));
+    worker->edition = worker->boot->edition;
     if (main->prepare)
         main->prepare(worker);
     if (main->paths)

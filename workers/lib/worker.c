@@ -3,6 +3,7 @@
  *
  * Nothing that a correct front can cause ends the process. A frame that breaks the protocol does, after a
  * record of it: the front may have been taken over, and there is nothing to negotiate.
+ * The policy may change between two calls (renew.c); a call is decided under the newest when it is whole.
  */
 #include <errno.h>
 #include <poll.h>
@@ -100,8 +101,25 @@ static int act(struct bh_call *call, const struct bh_op *op, const void *args, v
     return r;
 }
 
+/* Decides and acts. What could not even begin since the policy is another one by now begins anew under it. */
+static int decide_and_act(struct bh_call *call, const struct bh_worker_main *main, const void *args, void *ret)
+{
+    uint16_t command = (uint16_t)(call->command - bh_commands);
+    int r;
+
+    do {
+        *call->error = (struct bh_error){ 0 };
+        r = decide(call, command);
+        if (r == 0)
+            r = act(call, find_op(command), args, ret);
+    } while (r == BH_E_WORKER_UNAVAILABLE && bh_is_outdated(call->worker) &&
+             bh_renew(call->worker, main) == 0 && !call->worker->leaving);
+    return r;
+}
+
 /* Serves the whole call in the intake. 0, -EPROTO (arguments), other -errno: the peer is gone. */
-static int serve_call(struct bh_worker *worker, struct bh_arena *arena, const struct bh_intake *intake)
+static int serve_call(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
+                      const struct bh_intake *intake)
 {
     const struct bh_command *command = &bh_commands[intake->command];
     struct bh_error error = { 0 };
@@ -111,8 +129,10 @@ static int serve_call(struct bh_worker *worker, struct bh_arena *arena, const st
                             .error = &error,
                             .stage = { intake->base, (uint32_t)intake->staged },
                             .id = intake->id };
+    const struct bh_frame head = { .command = intake->command, .id = intake->id };
     void *args = bh_arena_alloc(arena, command->args ? command->args->size : 0);
     void *ret = bh_arena_alloc(arena, command->ret ? command->ret->size : 0);
+    bool was_leaving = worker->leaving;
     int r = args && ret ? 0 : -ENOMEM;
 
     if (r == 0 && command->args)
@@ -126,9 +146,9 @@ static int serve_call(struct bh_worker *worker, struct bh_arena *arena, const st
     if (r == 0 && intake->over)
         r = bh_fail(&error, BH_E_LIMIT, "more than %u bytes at once", BH_WORKER_STAGE_MAX);
     if (r == 0)
-        r = decide(&call, intake->command);
-    if (r == 0)
-        r = act(&call, find_op(intake->command), args, ret);
+        r = decide_and_act(&call, main, args, ret);
+    if (worker->leaving && !was_leaving)
+        return bh_answer_again(BH_FD_PEER, &head);
     worker->state->requests++;
     return bh_answer(&call, BH_FD_PEER, r, ret);
 }
@@ -172,6 +192,34 @@ static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main 
     }
 }
 
+/* Serves the whole call in the intake under the newest policy, or gives it back. 0, or what ends the loop. */
+static int take_call(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
+                     struct bh_intake *intake)
+{
+    const struct bh_frame head = { .command = intake->command, .id = intake->id };
+    int r = bh_renew(worker, main);
+
+    if (r == 0 && worker->leaving && intake->staged == 0)
+        r = bh_answer_again(BH_FD_PEER, &head);
+    else if (r == 0)
+        r = serve_call(worker, main, arena, intake);
+    bh_arena_reset(arena);
+    bh_intake_reset(intake);
+    bh_consider_leaving(worker, main);
+    return r;
+}
+
+static int take_frame(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
+                      struct bh_intake *intake, const struct bh_frame *frame)
+{
+    int r;
+
+    if (frame->type == BH_FRAME_WAKE)
+        return frame->length || frame->flags ? -EPROTO : bh_renew(worker, main);
+    r = bh_intake_frame(intake, frame);
+    return r > 0 ? take_call(worker, main, arena, intake) : r;
+}
+
 int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
 {
     struct bh_intake intake;
@@ -182,21 +230,14 @@ int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
     if (r < 0)
         return EXIT_FAILURE;
     bh_arena_init(&arena, BH_WORKER_ARENA_MAX);
-    for (;;) {
+    do {
         r = wait_for_front(worker, main, &intake);
         if (r > 0)
             r = bh_frame_recv(BH_FD_PEER, &frame, bh_intake_room(&intake));
         if (r <= 0)
             break;
-        r = bh_intake_frame(&intake, &frame);
-        if (r > 0) {
-            r = serve_call(worker, &arena, &intake);
-            bh_arena_reset(&arena);
-            bh_intake_reset(&intake);
-        }
-        if (r < 0)
-            break;
-    }
+        r = take_frame(worker, main, &arena, &intake, &frame);
+    } while (r >= 0);
     bh_arena_deinit(&arena);
     bh_intake_deinit(&intake);
     return r == -EPROTO ? protocol_violation(worker, &frame, "malformed or out of order") : EXIT_SUCCESS;

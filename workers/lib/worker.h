@@ -33,6 +33,8 @@ struct bh_worker {
     struct bh_state *state;
     struct bh_policy policy;
     struct bh_audit audit;
+    uint32_t edition; /* of `policy` */
+    bool leaving;     /* the supervisor was told that a successor would serve better */
     void *context; /* the worker's own long-lived state (fs: the handle table) */
 };
 
@@ -58,6 +60,10 @@ struct bh_worker_main {
     /* Milliseconds until `tick` wants to be called, -1 = never; both may be NULL. */
     int (*next_tick)(struct bh_worker *worker);
     void (*tick)(struct bh_worker *worker);
+    /* The policy is another one now; may be NULL. */
+    void (*renewed)(struct bh_worker *worker);
+    /* True: it holds nothing that would be lost, and a successor would serve better; may be NULL. */
+    bool (*would_leave)(struct bh_worker *worker);
 };
 
 /* Runs until the supervisor goes away. Does not return. */

@@ -1,0 +1,449 @@
+"""SIGHUP is an epoch: all of the new policy from the next request on, or the old one, loudly; nothing is lost on the way."""
+
+import base64
+import json
+import os
+import random
+import re
+import signal
+import threading
+
+import pytest
+
+from harness import Client, Gone, KIB, MIB, kill, memory, wait_for
+
+HEAD = "policy 1\ncommands 43\n"
+INVENTORY = HEAD + "use inventory\n"
+ROUNDS = 200
+
+
+def beneath(folder, verbs="read", user=None, name=None, extra=""):
+    """A rule over a folder."""
+    who = f"    user {user}\n" if user else ""
+    head = f"rule {name}: allow" if name else "allow"
+    kinds = "@file-read" if verbs == "read" else "@file-read, @file-write"
+    return f'{head} {kinds} {{\n    path beneath "{folder}"\n    verbs {verbs}\n{who}{extra}}}\n'
+
+
+def reload_outcome(agent, text=None):
+    """Sends SIGHUP and returns what the status file says came of it."""
+    if text is not None:
+        agent.write_policy(text)
+    path = agent.folder / "bulkhead" / "status.json"
+    before = json.loads(path.read_text())["reload"]["count"]
+    agent.process.send_signal(signal.SIGHUP)
+    return wait_for(lambda: (row := json.loads(path.read_text())["reload"])["count"] > before and row, 10, "the reload")
+
+
+def adopt(agent, text):
+    outcome = reload_outcome(agent, text)
+    assert outcome["outcome"] == "adopted", outcome
+    return outcome
+
+
+@pytest.fixture
+def data(folder):
+    for name in ("one", "two"):
+        (folder / name).mkdir(mode=0o755)
+        (folder / name / "file").write_bytes(name.encode())
+    return folder
+
+
+# What is granted, from the next request on.
+
+def test_narrowing_holds_for_the_next_request(start):
+    agent = start(INVENTORY)
+    with agent.client() as client:
+        client.ok("guest-get-host-name")
+        adopt(agent, INVENTORY + "rule shy: deny guest-get-host-name\n")
+        _, text, code, record = client.error("guest-get-host-name")
+        assert code == 1201, text
+        assert agent.record(record)["rule"] == "shy"
+        enabled = {row["name"]: row["enabled"] for row in client.ok("guest-info")["supported_commands"]}
+        assert not enabled["guest-get-host-name"] and enabled["guest-get-osinfo"]
+
+
+def test_widening_holds_for_the_next_request(start):
+    agent = start(INVENTORY + "deny guest-get-host-name\n")
+    with agent.client() as client:
+        client.ok("guest-get-osinfo")
+        client.error("guest-get-host-name")
+        adopt(agent, INVENTORY)
+        client.ok("guest-get-host-name")
+
+
+def test_idle_agent_without_a_client(start):
+    agent = start(INVENTORY + "deny guest-get-host-name\n")
+    adopt(agent, INVENTORY)
+    with agent.client() as client:
+        client.ok("guest-get-host-name")
+
+
+def test_events_and_status_tell_it(start):
+    agent = start(INVENTORY)
+    old = agent.status()["policy"]
+    outcome = adopt(agent, INVENTORY + "deny guest-get-host-name\n")
+    new = agent.status()["policy"]
+    assert old["digest"] != new["digest"] and new["state"] == "loaded" and new["loaded"] >= old["loaded"]
+    words = f"policy reloaded: {old['digest'][:16]} -> {new['digest'][:16]}"
+    assert outcome["message"].startswith(words)
+    row = wait_for(lambda: next((row for row in agent.audit("event") if words in row.get("text", "")), None), 5, "event")
+    assert row["src"] == "supervisor" and row["policy"] == new["digest"][:16]
+    with agent.client() as client:
+        record = client.error("guest-get-host-name")[3]
+    assert agent.record(record)["policy"] == new["digest"][:16]
+
+
+def test_the_same_text_touches_nothing(start):
+    agent = start(INVENTORY)
+    with agent.client() as client:
+        client.ok("guest-get-host-name")
+        before = agent.pids()
+        assert reload_outcome(agent)["outcome"] == "unchanged"
+        client.ok("guest-get-host-name")
+        assert agent.pids() == before
+
+
+@pytest.mark.parametrize("text", ["policy 1\nallow guest-frobnicate\n", "", "policy 1\nchannel a unix-listen:/nowhere/x\nuse open on a\n"])
+def test_bad_policy_keeps_the_old_one_loudly(start, text):
+    agent = start(INVENTORY)
+    with agent.client() as client:
+        client.ok("guest-get-host-name")
+        digest = agent.status()["policy"]["digest"]
+        outcome = reload_outcome(agent, text)
+        assert outcome["outcome"] == "refused" and digest[:16] in outcome["message"]
+        assert outcome["message"] in agent.log_text()
+        wait_for(lambda: any(row.get("text") == outcome["message"] for row in agent.audit("event")), 5, "event")
+        client.ok("guest-get-host-name")
+        status = agent.status()
+        assert status["policy"]["digest"] == digest and [row["name"] for row in status["channels"]] == ["main"]
+        adopt(agent, INVENTORY + "deny guest-get-host-name\n")
+        client.error("guest-get-host-name")
+
+
+def test_from_nothing_to_something(start):
+    agent = start("policy 1\nallow guest-frobnicate\n")
+    assert agent.status()["policy"]["state"] == "none"
+    adopt(agent, INVENTORY)
+    assert agent.status()["policy"]["state"] == "loaded"
+    with agent.client() as client:
+        client.ok("guest-get-host-name")
+
+
+def test_shipped_profile(start):
+    agent = start("standard")
+    assert reload_outcome(agent)["outcome"] == "unchanged"
+
+
+# Files that are open.
+
+@pytest.mark.root
+def test_denied_handle_is_refused_and_closed(start, data):
+    agent = start(HEAD + beneath(data))
+    with agent.client() as client:
+        handle, other = client.open(data / "one/file"), client.open(data / "two/file")
+        adopt(agent, HEAD + beneath(data) + f'rule shut: deny @file-read {{\n    path beneath "{data}/one"\n}}\n')
+        _, text, code, number = client.error("guest-file-read", {"handle": handle})
+        assert code == 1203, text
+        record = agent.record(number)
+        assert record["rule"] == "shut" and record["handle"] == handle and record["obj"] == f"{data}/one/file"
+        assert "has not been found" in client.error("guest-file-read", {"handle": handle})[1]
+        closed = wait_for(lambda: [row for row in agent.audit("closed") if row["handle"] == handle], 5, "closed")
+        assert "reload" in closed[0]["text"]
+        assert client.read(other) == (b"two", True)
+
+
+@pytest.mark.root
+def test_handle_without_a_rule_is_refused(start, data):
+    agent = start(HEAD + beneath(data))
+    with agent.client() as client:
+        handle = client.open(data / "one/file")
+        adopt(agent, HEAD + beneath(data / "two"))
+        assert client.error("guest-file-read", {"handle": handle})[2] == 1202
+
+
+@pytest.mark.root
+def test_a_file_may_be_closed_whatever_the_policy(start, data):
+    agent = start(HEAD + beneath(data))
+    with agent.client() as client:
+        handle = client.open(data / "one/file")
+        adopt(agent, HEAD + beneath(data / "two"))
+        client.close_file(handle)
+
+
+@pytest.mark.root
+def test_handle_survives_where_rules_allow(start, data):
+    agent = start(HEAD + beneath(data))
+    with agent.client() as client:
+        handle = client.open(data / "one/file")
+        assert client.read(handle, 1) == (b"o", False)
+        adopt(agent, HEAD + beneath(data, name="other"))
+        adopt(agent, HEAD + beneath(data, name="another"))
+        assert client.read(handle, 1) == (b"n", False)
+
+
+@pytest.mark.root
+def test_size_limit_of_the_new_rule(start, data):
+    agent = start(HEAD + beneath(data, "read write", "root"))
+    with agent.client() as client:
+        handle = client.open(data / "one/file", "r+")
+        assert client.write(handle, b"12345") == 5
+        adopt(agent, HEAD + beneath(data, "read write", "root", extra="    max-size 8\n"))
+        assert client.write(handle, b"123") == 3
+        assert client.error("guest-file-write", {"handle": handle, "buf-b64": "MQ=="})[2] == 1205
+
+
+@pytest.mark.root
+def test_folder_comes_when_nothing_is_open(start, data):
+    """The view of the running worker does not have the folder; its successor's does, at the very next request."""
+    agent = start(HEAD + beneath(data / "one"))
+    with agent.client() as client:
+        client.close_file(client.open(data / "one/file"))
+        old = agent.pid("fs")
+        adopt(agent, HEAD + beneath(data))
+        assert client.read(client.open(data / "two/file")) == (b"two", True)
+        assert agent.pid("fs") != old
+        assert all(row["restarts"] == 0 for row in agent.processes())
+    assert "ended" not in agent.log_text()
+
+
+@pytest.mark.root
+def test_stale_worker_leaves_by_itself(start, data):
+    agent = start(HEAD + beneath(data))
+    with agent.client() as client:
+        client.close_file(client.open(data / "one/file"))
+        old = agent.pid("fs")
+        adopt(agent, HEAD + beneath(data / "one"))
+        wait_for(lambda: old not in agent.pids(), 5, "the worker that sees too much to end")
+
+
+@pytest.mark.root
+def test_stale_worker_serves_what_is_open(start, data):
+    agent = start(HEAD + beneath(data / "one"))
+    with agent.client() as client:
+        handle = client.open(data / "one/file")
+        old = agent.pid("fs")
+        adopt(agent, HEAD + beneath(data))
+        assert client.read(handle, 1) == (b"o", False)
+        _, text, code, _ = client.error("guest-file-open", {"path": f"{data}/two/file"})
+        assert code == 1403 and "close the files" in text
+        again = client.open(data / "one/file")
+        client.close_file(handle)
+        assert agent.pid("fs") == old
+        client.close_file(again)
+        assert client.read(client.open(data / "two/file")) == (b"two", True)
+        assert agent.pid("fs") != old
+
+
+@pytest.mark.root
+def test_a_way_back_is_not_stale(start, data):
+    agent = start(HEAD + beneath(data / "one"))
+    with agent.client() as client:
+        handle = client.open(data / "one/file")
+        old = agent.pid("fs")
+        adopt(agent, HEAD + beneath(data))
+        client.read(handle, 1)
+        adopt(agent, HEAD + beneath(data / "one", name="back"))
+        client.close_file(handle)
+        client.open(data / "one/file")
+        assert agent.pid("fs") == old
+
+
+@pytest.mark.root
+def test_user_of_a_write_rule_changes(start, data):
+    os.chmod(data / "one", 0o777)
+    agent = start(HEAD + beneath(data / "one", "read write create", "nobody"))
+    with agent.client() as client:
+        os.chmod(data / "one/file", 0o666)
+        handle = client.open(data / "one/file", "r+")
+        assert client.write(handle, b"x") == 1
+        adopt(agent, HEAD + beneath(data / "one", "read write create", "daemon"))
+        assert client.error("guest-file-write", {"handle": handle, "buf-b64": "MQ=="})[2] == 1202
+        handle = client.open(data / "one/file", "r+")
+        assert client.write(handle, b"y") == 1
+        rows = wait_for(lambda: [row for row in agent.audit("act") if row.get("user") == "daemon"], 5, "records")
+        assert {row["src"] for row in rows} == {"main/opener daemon"}
+        assert {row["src"] for row in agent.audit("act") if row.get("user") == "nobody"} == {"main/opener nobody"}
+        assert [row["label"] for row in agent.processes("opener")] == ["main/opener daemon"]
+        numbers = [row["n"] for row in agent.audit() if "n" in row]
+        assert len(numbers) == len(set(numbers)) and not agent.audit("gap")
+    agent.verify()
+
+
+@pytest.mark.root
+def test_openers_of_the_old_policy_end_even_if_nobody_comes(start, data):
+    """A taken-over fs worker that never comes for the new policy keeps no opener of the old one."""
+    agent = start(HEAD + beneath(data / "one", "read write", "root"))
+    with agent.client() as client:
+        client.open(data / "one/file", "r+")
+        fs, opener = agent.pid("fs"), agent.pid("opener")
+        os.kill(fs, signal.SIGSTOP)
+        adopt(agent, HEAD + beneath(data / "two", "read write", "root"))
+        wait_for(lambda: opener not in agent.pids(), 9, "the opener to be ended")
+        os.kill(fs, signal.SIGCONT)
+
+
+# Channels that come and go.
+
+def channels(folder, *names):
+    return "".join(f"channel {name} unix-listen:{folder}/{name}.sock\nuse inventory on {name}\n" for name in names)
+
+
+def connect(folder, name):
+    return Client(folder / f"{name}.sock")
+
+
+@pytest.fixture
+def several(start, folder):
+    """An agent with channels of its policy's own; its fixture socket is that of channel `a`."""
+    agent = start(HEAD + channels(folder, "a", "b"), wait_for_socket=folder / "a.sock")
+    return agent
+
+
+def gone(client):
+    try:
+        client.call("guest-ping", timeout=5)
+    except (Gone, OSError):
+        return True
+    return False
+
+
+def test_channel_is_added(several, folder):
+    with connect(folder, "a") as a:
+        a.ok("guest-ping")
+        old = several.pids()
+        adopt(several, HEAD + channels(folder, "a", "b", "c"))
+        with connect(folder, "c") as c:
+            c.ok("guest-get-host-name")
+        a.ok("guest-ping")
+        assert [row["name"] for row in several.status()["channels"]] == ["a", "b", "c"]
+        kept = {pid for pid in old if pid in several.pids()}
+        assert len(old) - len(kept) <= 1, "only the audit process is replaced: it learns the new names"
+
+
+def test_channel_is_removed(several, folder):
+    with connect(folder, "a") as a, connect(folder, "b") as b:
+        a.ok("guest-ping")
+        b.ok("guest-get-host-name")
+        adopt(several, HEAD + channels(folder, "a"))
+        assert gone(b) and not (folder / "b.sock").exists()
+        a.ok("guest-ping")
+        wait_for(lambda: {row["channel"] for row in several.processes()} == {"", "a"}, 5, "processes of b to end")
+        rows = wait_for(lambda: [row for row in several.audit("summary") if row["src"] == "b/info"], 5, "its last summary")
+        assert rows[0]["counts"] == {"guest-get-host-name": 1}
+
+
+def test_channel_is_renamed(several, folder):
+    """The same socket under another name is another channel: its client goes, its records have the new name."""
+    renamed = (HEAD + channels(folder, "a", "b")).replace("channel b ", "channel other ").replace("on b\n", "on other\n")
+    with connect(folder, "a") as a, connect(folder, "b") as b:
+        a.ok("guest-ping")
+        b.error("guest-file-open", {"path": "/x"})
+        adopt(several, renamed)
+        assert gone(b)
+        a.ok("guest-ping")
+    with connect(folder, "b") as other:
+        number = other.error("guest-file-open", {"path": "/x"})[3]
+        assert several.record(number)["src"] == "other/front"
+    assert {row["src"] for row in several.audit("claim")} == {"b/front", "other/front"}
+
+
+def test_all_channels_change(several, folder):
+    adopt(several, HEAD + channels(folder, "x", "y", "z"))
+    for name in "xyz":
+        with connect(folder, name) as client:
+            client.ok("guest-get-host-name")
+    assert not (folder / "a.sock").exists()
+
+
+def test_eight_channels_against_eight_others(several, folder):
+    """Every slot changes hands, several times, and no record is told under a name that is not its writer's."""
+    for step in range(6):
+        names = [f"{'pq'[step % 2]}{i}" for i in range(8)]
+        adopt(several, HEAD + channels(folder, *names))
+        for name in names:
+            with connect(folder, name) as client:
+                client.error("guest-file-open", {"path": "/x"})
+    wait_for(lambda: len(several.audit("claim")) == 48, 10, "records")
+    for row in several.audit("claim"):
+        assert re.fullmatch(r"[pq][0-7]/front", row["src"])
+    numbers = [row["n"] for row in several.audit() if "n" in row]
+    assert len(numbers) == len(set(numbers)) and not several.audit("gap")
+    assert not [row for row in several.audit() if "note" in row]
+    several.verify()
+
+
+def test_a_way_that_is_taken_keeps_the_old_policy(several, folder):
+    with open(folder / "c.sock", "w"):
+        pass
+    outcome = reload_outcome(several, HEAD + channels(folder, "a", "d", "c"))
+    assert outcome["outcome"] == "refused" and "c.sock" in outcome["message"]
+    assert not (folder / "d.sock").exists() and (folder / "c.sock").exists()
+    with connect(folder, "b") as b:
+        b.ok("guest-ping")
+
+
+# Under load.
+
+class Worker(threading.Thread):
+    """Asks without pause; every answer must be the right one. What a policy may refuse is named by the test."""
+
+    def __init__(self, agent, ask):
+        super().__init__()
+        self.agent, self.ask, self.stop, self.answers, self.failure = agent, ask, threading.Event(), 0, None
+
+    def run(self):
+        try:
+            with self.agent.client() as client:
+                while not self.stop.is_set():
+                    self.ask(client)
+                    self.answers += 1
+        except BaseException as error:  # told by the test
+            self.failure = error
+
+    def finish(self):
+        self.stop.set()
+        self.join(20)
+        if self.failure:
+            raise self.failure
+        assert self.answers > 0
+
+
+def same_host(client):
+    assert client.ok("guest-get-host-name") == {"host-name": os.uname().nodename}
+    assert client.ok("guest-sync", {"id": 7}) == 7
+
+
+def read_and_write(folder):
+    def ask(client):
+        handle = client.open(folder / "one/file")
+        assert client.read(handle) == (b"one", True)
+        client.close_file(handle)
+        handle = client.open(folder / "two/sink", "w")
+        assert client.write(handle, b"12345678") == 8
+        client.close_file(handle)
+    return ask
+
+
+@pytest.mark.root
+def test_200_reloads_under_load(start, data):
+    """Users, folders and names change with each; what is asked is allowed by every one of them."""
+    ways = [f"channel {name} unix-listen:{data}/{name}.sock\nuse inventory on {name}\n" for name in "ab"]
+    rules = [beneath(data / "one"), beneath(data), beneath(data, name="all") + beneath("/usr/share", name="more")]
+    users = [beneath(data / "two", "write create truncate", user) for user in ("root", "root")]
+    extra = ["", beneath("/nowhere", "write", "daemon"), beneath("/nowhere", "write", "nobody")]
+    texts = [HEAD + (ways[0] + ways[1] + rule + user + more).replace("allow @file-read", "allow @file-read")
+             for rule in rules for user in users for more in extra]
+    texts = [on_channels(text, "a", "b") for text in texts]
+    agent = start(texts[0], wait_for_socket=data / "a.sock")
+    agents = {name: Through(agent, data / f"{name}.sock") for name in "ab"}
+    workers = [Worker(agents["a"], same_host), Worker(agents["b"], read_and_write(data))]
+    for worker in workers:
+        worker.start()
+    for number in range(ROUNDS):
+        assert reload_outcome(agent, texts[number % len(texts)])["outcome"] in ("adopted", "unchanged")
+    for worker in workers:
+        worker.finish()
+    assert not agent.audit("gap") and "was ended" not in agent.log_text()
+    assert all(row["restarts"] == 0 for row in agent.processes())
+    agent.verify()
