@@ -27,8 +27,9 @@
 struct bh_feed {
     int fd;
     uint32_t source;
-    bool former; /* left by the source's former owner: read before the present one's, and given up when empty */
-    bool empty; /* when it was last looked at; poll says when it is no more */
+    bool former; /* left by the source's former owner: read before the present one's, and given up when empty
+                  */
+    bool empty;  /* when it was last looked at; poll says when it is no more */
 };
 
 struct bh_audit_process {

@@ -87,8 +87,8 @@ static int drop_malformed(struct bh_audit_process *audit, const struct bh_feed *
     int r = 0;
 
     if (*count % BH_AUDIT_MALFORMED_EACH == 0) {
-        (void)snprintf(text, sizeof(text), "malformed record from %s, %u so far",
-                       name_of(audit, feed), *count + 1);
+        (void)snprintf(text, sizeof(text), "malformed record from %s, %u so far", name_of(audit, feed),
+                       *count + 1);
         r = remark(audit, text);
     }
     if (r < 0)

@@ -69,6 +69,7 @@ static void print_agent(struct json_object *status, bool alive)
     ctl_print_clean(stdout, ctl_json_text(policy, "state", "?"));
     printf("), digest %.16s\n", ctl_json_text(policy, "digest", "?"));
     print_row("", ctl_json_text(policy, "message", ""));
+    print_row("reload", ctl_json_text(part(status, "reload"), "message", ""));
     print_list("allow-rpcs", part(status, "allow-rpcs"));
     print_list("block-rpcs", part(status, "block-rpcs"));
     printf("%-10s ", "audit");

@@ -36,8 +36,7 @@ static char *file_path(const struct ctl *ctl)
     return asprintf(&path, "%s/bulkhead/status.json", ctl->state_dir) < 0 ? NULL : path;
 }
 
-/* The file as it is. NULL: errno. */
-static struct json_object *read_status(const struct ctl *ctl)
+struct json_object *ctl_status_read(const struct ctl *ctl)
 {
     _cleanup_free_ char *path = file_path(ctl);
     _cleanup_free_ char *text = NULL;
@@ -75,7 +74,7 @@ static struct json_object *refresh(const struct ctl *ctl, struct json_object *ol
         struct json_object *fresh;
 
         (void)poll(NULL, 0, REFRESH_STEP_MS);
-        fresh = read_status(ctl);
+        fresh = ctl_status_read(ctl);
         if (fresh && ctl_json_number(fresh, "generation") != generation) {
             json_object_put(old);
             return fresh;
@@ -87,7 +86,7 @@ static struct json_object *refresh(const struct ctl *ctl, struct json_object *ol
 
 struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status)
 {
-    struct json_object *status = read_status(ctl);
+    struct json_object *status = ctl_status_read(ctl);
     pid_t pid;
 
     if (!status && (errno == ENOENT || errno == ENOTDIR))
@@ -173,7 +172,7 @@ static int refuse(struct json_object *channels, struct json_object *row, const c
 
 char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_status)
 {
-    struct json_object *status = read_status(ctl), *channels = list(status), *row;
+    struct json_object *status = ctl_status_read(ctl), *channels = list(status), *row;
     const char *path;
     char *copy = NULL;
 
@@ -198,7 +197,7 @@ char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_sta
 /* A copy of `name` in the member `object` of the file, or NULL. */
 static char *copy_member(const struct ctl *ctl, const char *object, const char *name)
 {
-    struct json_object *status = read_status(ctl), *part = NULL;
+    struct json_object *status = ctl_status_read(ctl), *part = NULL;
     const char *text = NULL;
     char *copy;
 

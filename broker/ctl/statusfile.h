@@ -12,6 +12,9 @@
 
 #include "broker/ctl/ctl.h"
 
+/* The file as it is. NULL: errno. */
+struct json_object *ctl_status_read(const struct ctl *ctl);
+
 /* Asks a live agent for fresh figures, and reads the file. NULL with *ret_status set and said. */
 struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status);
 

@@ -84,8 +84,8 @@ struct bh_front {
     struct bh_arena arena;
     struct bh_policy policy;
     struct bh_audit audit;
-    uint32_t edition; /* of `policy` */
-    bool renewing;    /* the newest policy is asked for */
+    uint32_t edition;     /* of `policy` */
+    bool renewing;        /* the newest policy is asked for */
     uint32_t lines;       /* replies begun since the output was last empty */
     uint64_t progress_ms; /* when the worker last did something */
     struct bh_request request;
@@ -105,7 +105,8 @@ struct bh_front {
 
 /*
  * Prepares to serve the connection `client`, which it takes over. `policy` and `audit` are filled by the
- * caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says. 0 or -ENOMEM.
+ * caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says. 0 or
+ * -ENOMEM.
  */
 int bh_front_init(struct bh_front *front, int control, int client, uint32_t epoch);
 

@@ -33,15 +33,16 @@ enum bh_front_event {
     BH_ON_ANSWER,  /* the request is complete and its answer is written */
     BH_ON_CALL,    /* the request is complete and for a worker */
     BH_ON_PEER,    /* the worker's socket is there */
-    BH_ON_STALE,   /* the socket was dead before anything was sent through it, or the worker gave the call back */
-    BH_ON_SENT,    /* all of the call is in the socket */
-    BH_ON_DATA,    /* bytes of the bulk member */
-    BH_ON_REPLY,   /* the return value, decoded */
-    BH_ON_ERROR,   /* the worker's error is filled */
-    BH_ON_GONE,    /* no worker: refused, ended, expired, or caught lying; the error is filled */
-    BH_ON_RESET,   /* a 0xFF, or the client has left */
-    BH_ON_FULL,    /* output is over its limit */
-    BH_ON_TAKEN,   /* output is under its limit again */
+    BH_ON_STALE, /* the socket was dead before anything was sent through it, or the worker gave the call back
+                  */
+    BH_ON_SENT,  /* all of the call is in the socket */
+    BH_ON_DATA,  /* bytes of the bulk member */
+    BH_ON_REPLY, /* the return value, decoded */
+    BH_ON_ERROR, /* the worker's error is filled */
+    BH_ON_GONE,  /* no worker: refused, ended, expired, or caught lying; the error is filled */
+    BH_ON_RESET, /* a 0xFF, or the client has left */
+    BH_ON_FULL,  /* output is over its limit */
+    BH_ON_TAKEN, /* output is under its limit again */
     BH_FRONT_EVENTS,
 };
 

@@ -10,8 +10,7 @@
 #include "protocol/base/mem.h"
 
 static const struct bh_syscall syscalls[] = {
-    { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_GET_SEALS) },
-      .why = "is a new policy sealed memory" },
+    { "fcntl", .n_args = 1, .args = { BH_INT_IS(1, F_GET_SEALS) }, .why = "is a new policy sealed memory" },
     { "recvmsg", .why = "control messages with a descriptor: the client, a worker, a new policy" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
       .why = "records, start requests; to its peer only" },

@@ -236,7 +236,8 @@ static bool wants_client(struct bh_supervisor *s, unsigned channel)
 {
     const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)channel, BH_NO_USER);
 
-    return front && s->channels[channel].row && front->pid && front->control >= 0 && s->channels[channel].client < 0;
+    return front && s->channels[channel].row && front->pid && front->control >= 0 &&
+           s->channels[channel].client < 0;
 }
 
 /* One round: what is to be watched, wait, serve. */
@@ -248,8 +249,9 @@ static void round_of(struct bh_supervisor *s, int signals)
     int timeout = bh_start_wanted(s);
 
     for (unsigned i = 0; i < BH_CHANNELS_MAX; i++)
-        listeners[i] = (struct pollfd){ .fd = i < n_channels && wants_client(s, i) ? s->channels[i].listener : -1,
-                                        .events = POLLIN };
+        listeners[i] =
+            (struct pollfd){ .fd = i < n_channels && wants_client(s, i) ? s->channels[i].listener : -1,
+                             .events = POLLIN };
     for (unsigned i = 0; i < n_processes; i++)
         controls[i] = (struct pollfd){ .fd = s->processes[i].control, .events = POLLIN };
     if (poll(fds, 1 + BH_CHANNELS_MAX + n_processes, timeout) < 0)

@@ -28,7 +28,8 @@
 #include "protocol/base/mem.h"
 
 /* A channel's own copy of its slice, narrowed by -a and -b, in sealed memory. 0, -EBADMSG or -errno. */
-static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, const void *slice, size_t size)
+static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, const void *slice,
+                       size_t size)
 {
     struct bh_slice *copy = aligned_alloc(8, (size + 7) / 8 * 8);
     int r;

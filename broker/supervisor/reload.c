@@ -27,16 +27,17 @@
 #include "protocol/commands.h"
 #include "protocol/wire/frame.h"
 
-#define DIGEST_BYTES 8      /* of the policy's digest, as audit records have it */
-#define SETTLE_MS 500u      /* for records of former owners to be written */
-#define OPENER_GRACE_MS 7000u /* more than the fs worker waits for an opener: what it asked before is answered */
+#define DIGEST_BYTES 8 /* of the policy's digest, as audit records have it */
+#define SETTLE_MS 500u /* for records of former owners to be written */
+#define OPENER_GRACE_MS                                                                                      \
+    7000u /* more than the fs worker waits for an opener: what it asked before is answered */
 
 /* Where each row of the new policy goes. */
 struct plan {
     struct bh_epoch *epoch;
-    int slot[BH_CHANNELS_MAX];                   /* per row; -1: not decided */
-    bool same[BH_CHANNELS_MAX];                  /* per row: the slot has this channel already */
-    bool opened[BH_CHANNELS_MAX];                /* per row: a new channel, open */
+    int slot[BH_CHANNELS_MAX];    /* per row; -1: not decided */
+    bool same[BH_CHANNELS_MAX];   /* per row: the slot has this channel already */
+    bool opened[BH_CHANNELS_MAX]; /* per row: a new channel, open */
     bool kept[BH_ARRAY_SIZE(((struct bh_supervisor *)0)->channels)]; /* per slot */
     char *why;
     size_t why_size;
@@ -69,23 +70,28 @@ static void keep_same(const struct bh_supervisor *s, struct plan *plan)
     }
 }
 
-static bool ever_used(const struct bh_supervisor *s, unsigned slot)
+/* What a slot costs a new channel: nothing if its rows have this name already; rows of another name change
+ * hands. */
+static int cost_of(struct bh_supervisor *s, unsigned slot, const char *name)
 {
-    for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].channel == (int)slot)
-            return true;
-    return false;
+    const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)slot, BH_NO_USER);
+    const char *label = !front ? "" : front->next_label[0] ? front->next_label : front->label;
+    size_t len = strlen(name);
+
+    if (front && strncmp(label, name, len) == 0 && label[len] == '/')
+        return 0;
+    if (!front)
+        return 1;
+    return s->channels[slot].row ? 3 : 2;
 }
 
-/* The slot for a new channel: one that had this name, else a fresh one, else a free one, else one that becomes
- * free. */
-static int choose_slot(const struct bh_supervisor *s, const struct plan *plan, const char *name)
+/* The slot for a new channel. */
+static int choose_slot(struct bh_supervisor *s, const struct plan *plan, const char *name)
 {
     int best = -1, least = INT32_MAX;
 
     for (unsigned slot = 0; slot < BH_ARRAY_SIZE(s->channels); slot++) {
-        const struct bh_bundle_row *old = s->channels[slot].row;
-        int cost = old ? (strcmp(old->name, name) ? 3 : 0) : ever_used(s, slot) ? 2 : 1;
+        int cost = cost_of(s, slot, name);
 
         if (plan->kept[slot] || cost >= least)
             continue;
@@ -275,8 +281,7 @@ static bool changes_nothing(const struct bh_supervisor *s, const struct plan *pl
         if (s->channels[slot].row && !plan->kept[slot])
             return false;
     for (unsigned i = 0; i < plan->epoch->n; i++)
-        if (!plan->same[i] ||
-            !same_slice(&s->channels[plan->slot[i]].policy, &plan->epoch->rows[i].policy))
+        if (!plan->same[i] || !same_slice(&s->channels[plan->slot[i]].policy, &plan->epoch->rows[i].policy))
             return false;
     return true;
 }

@@ -273,6 +273,8 @@ static void say_death(struct bh_supervisor *s, const struct bh_process *process,
 /* The row as it is when nothing of it runs; it changes hands now if it has to. */
 static void clear(struct bh_supervisor *s, struct bh_process *process)
 {
+    if (process->evicted)
+        bh_sources_report(s, process);
     process->pid = 0;
     process->dying = process->leaving = process->planned = process->evicted = false;
     process->asked = process->woken = false;

@@ -20,7 +20,7 @@ struct bh_role_row {
     bool keeps_running; /* started with the agent, and again whenever it ends; else on first use */
     bool may_start_workers, may_start_openers, may_ask_segment, may_ask_policy,
         may_leave; /* control messages it may send */
-    int worker;                                                 /* enum bh_worker_id that it serves, or -1 */
+    int worker;    /* enum bh_worker_id that it serves, or -1 */
 };
 
 extern const struct bh_role_row bh_roster[BH_ROLE_COUNT];

@@ -11,9 +11,9 @@
  *
  * The page of a row goes on counting: no two owners number records alike.
  */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "broker/audit/store.h"
@@ -22,7 +22,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#define SEQUENCE_MAX (UINT64_C(1) << 48) /* no honest page counts so far: 8 million records a second for a year */
+#define SEQUENCE_MAX                                                                                         \
+    (UINT64_C(1) << 48) /* no honest page counts so far: 8 million records a second for a year */
 
 static void name(char ret[BH_AUDIT_NAME_MAX], const char *label)
 {
@@ -62,9 +63,9 @@ void bh_sources_renew(struct bh_supervisor *s)
 
 static bool has_records(int queue)
 {
-    struct pollfd fd = { .fd = queue, .events = POLLIN };
+    int bytes = 0;
 
-    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLIN);
+    return ioctl(queue, FIONREAD, &bytes) == 0 && bytes > 0; /* poll tells the end of a queue like a record */
 }
 
 bool bh_sources_settled(struct bh_supervisor *s)
@@ -84,8 +85,7 @@ bool bh_sources_settled(struct bh_supervisor *s)
     return settled;
 }
 
-/* What only the page of the former owner knew. */
-static void report(struct bh_supervisor *s, struct bh_process *process)
+void bh_sources_report(struct bh_supervisor *s, struct bh_process *process)
 {
     struct bh_audit audit = { .fd = process->records_in, .source = process->source, .state = process->state };
 
@@ -93,6 +93,7 @@ static void report(struct bh_supervisor *s, struct bh_process *process)
     if (process->state->lost)
         bh_journal(s, "%s ended with %llu records that could not be queued", process->label,
                    (unsigned long long)process->state->lost);
+    process->state->lost = 0;
 }
 
 /* A page that counts behind what was written, or beyond reason, is a liar's. */
@@ -110,7 +111,7 @@ void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process)
 {
     int r;
 
-    report(s, process);
+    bh_sources_report(s, process);
     bh_close_p(&process->former_out);
     (void)close(bh_take_fd(&process->records_in));
     process->former_out = bh_take_fd(&process->records_out);

@@ -26,8 +26,9 @@
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
     enum bh_role role;
-    int channel;     /* index, or -1 */
-    uint32_t user;   /* opener: index in the slice, BH_NO_USER: the slice has no such user now; else BH_NO_USER */
+    int channel; /* index, or -1 */
+    uint32_t
+        user; /* opener: index in the slice, BH_NO_USER: the slice has no such user now; else BH_NO_USER */
     uint32_t source; /* number of its audit records */
     char label[BH_PROCESS_LABEL_MAX];
     pid_t pid;   /* 0: not running */
@@ -52,7 +53,8 @@ struct bh_process {
     bool evicted;        /* its channel is gone: whatever it asks or leaves behind is nobody's */
     bool woken;          /* was told that there is a newer policy, and has not come for it */
     uint32_t edition;    /* of the slice that it has */
-    uint64_t retire_ms;  /* CLOCK_BOOTTIME: an opener of an older policy is ended then at the latest; 0 = never */
+    uint64_t
+        retire_ms; /* CLOCK_BOOTTIME: an opener of an older policy is ended then at the latest; 0 = never */
 };
 
 /* Slots keep their index, which numbers audit sources. One that no channel of the policy has: `row` is NULL,
@@ -62,8 +64,8 @@ struct bh_channel_row {
     struct bh_policy policy;   /* over malloc'ed memory */
     int slice_fd;              /* sealed memory with its slice */
     uint32_t edition;          /* number of the slice: no two slices of a run have the same */
-    int listener; /* -1: not open */
-    int client;   /* our copy of the connection that the front serves, or -1 */
+    int listener;              /* -1: not open */
+    int client;                /* our copy of the connection that the front serves, or -1 */
     uint32_t epoch;
     char path[BH_SOCKET_PATH_MAX + 1];
 };
@@ -148,6 +150,8 @@ void bh_sources_name(const struct bh_supervisor *s, struct bh_audit_names *ret);
 void bh_sources_renew(struct bh_supervisor *s);
 /* Gives up the queues of former owners that are empty. False: records of one of them still wait. */
 bool bh_sources_settled(struct bh_supervisor *s);
+/* The owner has gone for good: reports what only its page knew. */
+void bh_sources_report(struct bh_supervisor *s, struct bh_process *process);
 /* The row has another owner from now on; nothing of the former one runs. */
 void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
 

@@ -16,9 +16,9 @@
  * ABANDON id: the front gives up what it sent of `id` so far (staged bytes, a half-sent CALL, or nothing
  * yet); no answer, and the number is spent.
  * AGAIN id command: the worker has not begun the call and is leaving: it is to be sent to its successor.
- * WAKE: the worker is to look whether its policy is the newest. The supervisor sends it into a socket that may
- * be a front's as well, so it says nothing, and means nothing when a front sends it.
- * The worker serves one call at a time, in order.
+ * WAKE: the worker is to look whether its policy is the newest. The supervisor sends it into a socket that
+ * may be a front's as well, so it says nothing, and means nothing when a front sends it. The worker serves
+ * one call at a time, in order.
  *
  * Trust: in = PEER; out = CHECKED (header only; the payload is the codec's);
  *        called by = front, workers

@@ -7,22 +7,25 @@ import random
 import re
 import signal
 import threading
+import time
 
 import pytest
 
-from harness import Client, Gone, KIB, MIB, kill, memory, wait_for
+from harness import KIB, MIB, Agent, Client, Gone, kill, proc_status, wait_for
 
 HEAD = "policy 1\ncommands 43\n"
 INVENTORY = HEAD + "use inventory\n"
 ROUNDS = 200
+GROWTH_ROUNDS = 1000
 
 
-def beneath(folder, verbs="read", user=None, name=None, extra=""):
+def beneath(folder, verbs="read", user=None, name=None, extra="", on=None):
     """A rule over a folder."""
     who = f"    user {user}\n" if user else ""
     head = f"rule {name}: allow" if name else "allow"
     kinds = "@file-read" if verbs == "read" else "@file-read, @file-write"
-    return f'{head} {kinds} {{\n    path beneath "{folder}"\n    verbs {verbs}\n{who}{extra}}}\n'
+    where = f" on {on}" if on else ""
+    return f'{head} {kinds}{where} {{\n    path beneath "{folder}"\n    verbs {verbs}\n{who}{extra}}}\n'
 
 
 def reload_outcome(agent, text=None):
@@ -294,10 +297,24 @@ def connect(folder, name):
 
 
 @pytest.fixture
-def several(start, folder):
-    """An agent with channels of its policy's own; its fixture socket is that of channel `a`."""
-    agent = start(HEAD + channels(folder, "a", "b"), wait_for_socket=folder / "a.sock")
-    return agent
+def start_channels(folder):
+    """start_channels(policy) runs an agent whose policy opens channels, `a` among them, with sockets in `folder`."""
+    agents = []
+
+    def run(policy):
+        agent = Agent(folder / "agent", policy)
+        agent.socket = folder / "a.sock"
+        agents.append(agent)
+        return agent.start()
+
+    yield run
+    for agent in agents:
+        agent.stop()
+
+
+@pytest.fixture
+def several(start_channels, folder):
+    return start_channels(HEAD + channels(folder, "a", "b"))
 
 
 def gone(client):
@@ -385,24 +402,24 @@ def test_a_way_that_is_taken_keeps_the_old_policy(several, folder):
 
 # Under load.
 
-class Worker(threading.Thread):
-    """Asks without pause; every answer must be the right one. What a policy may refuse is named by the test."""
+class Load(threading.Thread):
+    """Asks on one connection without pause; every answer must be the right one."""
 
-    def __init__(self, agent, ask):
+    def __init__(self, path, ask):
         super().__init__()
-        self.agent, self.ask, self.stop, self.answers, self.failure = agent, ask, threading.Event(), 0, None
+        self.path, self.ask, self.over, self.answers, self.failure = path, ask, threading.Event(), 0, None
 
     def run(self):
         try:
-            with self.agent.client() as client:
-                while not self.stop.is_set():
+            with Client(self.path) as client:
+                while not self.over.is_set():
                     self.ask(client)
                     self.answers += 1
-        except BaseException as error:  # told by the test
+        except BaseException as error:
             self.failure = error
 
     def finish(self):
-        self.stop.set()
+        self.over.set()
         self.join(20)
         if self.failure:
             raise self.failure
@@ -425,25 +442,134 @@ def read_and_write(folder):
     return ask
 
 
+def changing_policies(data):
+    """Users, folders and names differ from each to the next; what the load asks is allowed by every one."""
+    base = HEAD + channels(data, "a", "b")
+    reads = [{"folder": data / "one"}, {"folder": data}, {"folder": data / "one", "name": "named"}]
+    more = ["", beneath("/nowhere", "write", "daemon", on="b"), beneath("/nowhere", "write", "nobody", on="b")]
+    write = beneath(data / "two", "write create truncate", "root", on="b")
+    return [base + write + other + beneath(on="b", **read) for read in reads for other in more]
+
+
 @pytest.mark.root
-def test_200_reloads_under_load(start, data):
-    """Users, folders and names change with each; what is asked is allowed by every one of them."""
-    ways = [f"channel {name} unix-listen:{data}/{name}.sock\nuse inventory on {name}\n" for name in "ab"]
-    rules = [beneath(data / "one"), beneath(data), beneath(data, name="all") + beneath("/usr/share", name="more")]
-    users = [beneath(data / "two", "write create truncate", user) for user in ("root", "root")]
-    extra = ["", beneath("/nowhere", "write", "daemon"), beneath("/nowhere", "write", "nobody")]
-    texts = [HEAD + (ways[0] + ways[1] + rule + user + more).replace("allow @file-read", "allow @file-read")
-             for rule in rules for user in users for more in extra]
-    texts = [on_channels(text, "a", "b") for text in texts]
-    agent = start(texts[0], wait_for_socket=data / "a.sock")
-    agents = {name: Through(agent, data / f"{name}.sock") for name in "ab"}
-    workers = [Worker(agents["a"], same_host), Worker(agents["b"], read_and_write(data))]
-    for worker in workers:
-        worker.start()
-    for number in range(ROUNDS):
-        assert reload_outcome(agent, texts[number % len(texts)])["outcome"] in ("adopted", "unchanged")
-    for worker in workers:
-        worker.finish()
-    assert not agent.audit("gap") and "was ended" not in agent.log_text()
+def test_200_reloads_under_load(start_channels, data):
+    texts = changing_policies(data)
+    agent = start_channels(texts[0])
+    loads = [Load(data / "a.sock", same_host), Load(data / "b.sock", read_and_write(data))]
+    for load in loads:
+        load.start()
+    for number in range(1, ROUNDS + 1):
+        adopt(agent, texts[number % len(texts)])
+    for load in loads:
+        load.finish()
+    assert "was ended" not in agent.log_text() and "ended with" not in agent.log_text()
     assert all(row["restarts"] == 0 for row in agent.processes())
+    wait_for(lambda: agent.audit("event")[-1]["text"] in agent.log_text(), 5, "the last event")
+    assert not agent.audit("gap") and not agent.audit("lost") and not [row for row in agent.audit() if "note" in row]
     agent.verify()
+
+
+@pytest.mark.root
+def test_reload_during_a_streamed_read(start, data):
+    """The read ends under the policy it began with; the next one is refused."""
+    content = random.Random(1).randbytes(16 * MIB)
+    (data / "one/big").write_bytes(content)
+    agent = start(HEAD + beneath(data / "one"))
+    with agent.client() as client:
+        handle = client.open(data / "one/big")
+        client.send(json.dumps({"execute": "guest-file-read", "arguments": {"handle": handle, "count": 16 * MIB}}).encode())
+        client.buffer += client.socket.recv(64 * KIB)
+        adopt(agent, HEAD + beneath(data / "two"))
+        reply = client.reply()["return"]
+        assert reply["count"] == 16 * MIB and base64.b64decode(reply["buf-b64"]) == content
+        assert client.error("guest-file-read", {"handle": handle})[2] == 1202
+
+
+@pytest.mark.root
+def test_reload_during_a_staged_write(start, data):
+    """What is decided is decided when the request is whole: half of one keeps no old permission."""
+    agent = start(INVENTORY + beneath(data / "one", "read write", "root"))
+    with agent.client() as client:
+        handle = client.open(data / "one/file", "r+")
+        text = json.dumps({"execute": "guest-file-write", "arguments": {"handle": handle, "buf-b64": "QUJD" * 100000}})
+        client.send(text[:300000].encode())
+        adopt(agent, INVENTORY + beneath(data / "two", "read write", "root"))
+        client.send(text[300000:].encode())
+        assert "error" in client.reply()
+        assert (data / "one/file").read_bytes() == b"one"
+        client.ok("guest-ping")
+
+
+@pytest.mark.root
+def test_killed_workers_during_reloads(start_channels, data):
+    """A request is answered, right or with an error, or the connection ends; then life goes on under the newest policy."""
+    texts = changing_policies(data)
+    agent = start_channels(texts[0])
+    dice = random.Random(7)
+    for number in range(60):
+        with Client(data / "b.sock") as client:
+            victims = agent.processes(["fs", "opener", "info", "front", "audit"][number % 5])
+            agent.write_policy(texts[(number + 1) % len(texts)])
+            client.send(json.dumps({"execute": "guest-file-open", "arguments": {"path": f"{data}/two/f", "mode": "w"}}).encode())
+            agent.process.send_signal(signal.SIGHUP)
+            time.sleep(dice.random() * 0.01)
+            for row in victims:
+                kill(row["pid"])
+            try:
+                assert set(client.reply(timeout=5)) & {"return", "error"}
+            except (Gone, ValueError):
+                pass
+    reload_outcome(agent, texts[0])
+
+    def works():
+        try:
+            with Client(data / "b.sock") as client:
+                read_and_write(data)(client)
+                return True
+        except (AssertionError, Gone, OSError):
+            return False
+    wait_for(works, 15, "workers to come back")
+    agent.verify()
+
+
+def figures(pid):
+    status = proc_status(pid)
+    return len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0]) * KIB
+
+
+@pytest.mark.root
+def test_nothing_grows(start_channels, data):
+    """Memory and descriptors of the supervisor, and the number of rows, over a thousand reloads."""
+    texts = changing_policies(data)
+    texts += [text.replace("channel b ", "channel c ").replace(" on b", " on c") for text in texts]
+    agent = start_channels(texts[0])
+    pid = agent.process.pid
+    for number in range(1, len(texts) * 4):
+        adopt(agent, texts[number % len(texts)])
+    fds, rss = figures(pid)
+    for number in range(GROWTH_ROUNDS):
+        reload_outcome(agent, texts[number % len(texts)])
+    new_fds, new_rss = figures(pid)
+    assert new_fds <= fds + 8 and new_rss <= rss + 256 * KIB
+    with agent.client() as client:
+        client.ok("guest-ping")
+    agent.verify()
+
+
+# bulkheadctl reload.
+
+def test_ctl_reload(start):
+    agent = start(INVENTORY)
+    agent.write_policy(INVENTORY + "deny guest-get-host-name\n")
+    done = agent.ctl("reload", "--state-dir", agent.folder)
+    assert "policy reloaded" in done.stdout
+    done = agent.ctl("reload", "--state-dir", agent.folder)
+    assert "nothing has changed" in done.stdout
+    agent.write_policy("policy 1\nallow guest-frobnicate\n")
+    done = agent.ctl("reload", "--state-dir", agent.folder, check=False)
+    assert done.returncode == 1 and "guest-frobnicate" in done.stderr and "stays in force" in done.stderr
+    rows = json.loads(agent.ctl("reload", "--json", "--state-dir", agent.folder, check=False).stdout)
+    assert rows["outcome"] == "refused"
+    assert "reload" in agent.ctl("status", "--state-dir", agent.folder).stdout
+    agent.stop()
+    assert agent.ctl("reload", "--state-dir", agent.folder, check=False).returncode == 3

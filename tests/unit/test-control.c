@@ -91,6 +91,28 @@ static void test_start_gets_peer(void **state)
     assert_int_equal(request.arg, 3);
 }
 
+static void test_policy_comes(void **state)
+{
+    struct bh_control request;
+    uint32_t size = 0;
+    int fd, none;
+
+    (void)state;
+    assert_int_equal(bh_control_send(theirs, BH_CONTROL_PEER, 3, theirs), 0); /* asked for earlier */
+    assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, theirs), 0);
+    fd = bh_control_policy(ours, 1000, &size);
+    assert_true(fd >= 0);
+    assert_int_equal(size, 4711);
+    (void)close(fd);
+    assert_int_equal(bh_control_recv(theirs, &request, &none), 1);
+    assert_int_equal(request.op, BH_CONTROL_POLICY);
+    assert_int_equal(bh_control_policy(ours, 1, &size), -ETIMEDOUT);
+    assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, -1), 0);
+    assert_int_equal(bh_control_policy(ours, 1000, &size), -EPROTO);
+    assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, theirs), 0);
+    assert_int_equal(bh_control_start(ours, 3, 1000), -EPROTO);
+}
+
 static void test_start_is_refused(void **state)
 {
     (void)state;
@@ -137,6 +159,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_peer_gone, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_start_gets_peer, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_start_is_refused, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_policy_comes, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_start_is_answered_wrongly, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_start_times_out, setup, pair_close),
     };

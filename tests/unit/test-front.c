@@ -544,6 +544,33 @@ static void test_stale_sockets(void **state)
     assert_non_null(strstr(hear(), "(BH1401"));
 }
 
+/* A worker that leaves gives the call back: its successor gets it, whole; but not for ever. */
+static void test_call_given_back(void **state)
+{
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_sends(&call, BH_FRAME_AGAIN, 0, NULL, 0);
+    assert_string_equal(hear(), "");
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    call = worker_gets(BH_FRAME_CALL);
+    seek_is_answered(&call);
+    worker_ends();
+    for (int i = 0; i < 3; i++) {
+        if (i == 0)
+            say(SEEK);
+        assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+        call = worker_gets(BH_FRAME_CALL);
+        worker_sends(&call, BH_FRAME_AGAIN, 0, NULL, 0);
+        if (i < 2)
+            assert_string_equal(hear(), "");
+    }
+    assert_non_null(strstr(hear(), "the fs worker gives every call back (BH1403"));
+    assert_says(PING, PONG);
+}
+
 static void test_worker_refused(void **state)
 {
     uint32_t arg = 0;
@@ -618,6 +645,10 @@ static void test_hostile_worker(void **state)
     check_foul(SEEK, BH_FRAME_DATA, BH_FRAME_MORE, -1, 0, 10); /* it streams nothing */
     check_foul(READ, BH_FRAME_DATA, BH_FRAME_MORE, -1, 0, 0);
     check_foul(SEEK, BH_FRAME_CALL, 0, -1, 0, 0); /* not its to send */
+    check_foul(SEEK, BH_FRAME_WAKE, 0, -1, 0, 0);
+    check_foul(SEEK, BH_FRAME_AGAIN, 0, -1, 0, 1);
+    check_foul(SEEK, BH_FRAME_AGAIN, BH_FRAME_MORE, -1, 0, 0);
+    check_foul(SEEK, BH_FRAME_AGAIN, 0, -1, 1, 0);
     check_foul(SEEK, BH_FRAME_REPLY, 0, BH_CMD_GUEST_FILE_READ, 0, 0);
     check_foul(SEEK, BH_FRAME_REPLY, 0, -1, 1, 0); /* an id to come */
     (void)call_comes(SEEK, BH_WORKER_FS);
@@ -1245,6 +1276,7 @@ int main(void)
         TEST(test_worker_dies),
         TEST(test_idle_worker_dies_unnoticed_by_the_client),
         TEST(test_stale_sockets),
+        TEST(test_call_given_back),
         TEST(test_worker_refused),
         TEST(test_worker_is_not_started_in_time),
         TEST(test_deadline),

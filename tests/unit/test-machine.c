@@ -20,7 +20,7 @@ static const uint32_t known[BH_FRONT_STATES] = {
     [BH_HOLDING] = E(PEER) | E(STALE) | E(BLOCKED) | E(ROOM) | E(GONE) | E(RESET),
     [BH_STARTING] = E(PEER) | E(GONE) | E(RESET),
     [BH_SENDING] = E(SENT) | E(STALE) | E(BLOCKED) | E(GONE) | E(RESET),
-    [BH_WAITING] = E(DATA) | E(REPLY) | E(ERROR) | E(GONE) | E(RESET),
+    [BH_WAITING] = E(DATA) | E(STALE) | E(REPLY) | E(ERROR) | E(GONE) | E(RESET),
     [BH_STREAMING] = E(DATA) | E(REPLY) | E(ERROR) | E(GONE) | E(RESET),
     [BH_FLUSHING] = E(TAKEN) | E(RESET),
 };

@@ -48,6 +48,76 @@ static void test_abandon(void **state)
     stop(0);
 }
 
+/* Answers the worker's POLICY with this policy, sealed or not. */
+static void serve_policy(const char *text, bool seal)
+{
+    struct bh_control message;
+    struct bh_policy policy;
+    int none, fd;
+
+    policy_from(&policy, text, dir);
+    fd = bh_memfd_new("policy", policy.slice, policy.slice->size);
+    assert_true(fd >= 0 && (!seal || bh_memfd_seal(fd) == 0));
+    assert_int_equal(bh_control_recv(supervisor, &message, &none), 1);
+    assert_int_equal(message.op, BH_CONTROL_POLICY);
+    assert_int_equal(bh_control_send(supervisor, BH_CONTROL_POLICY, policy.slice->size, fd), 0);
+    (void)close(fd);
+}
+
+/* A call that is whole when there is a newer policy is decided by that; what is open is judged again. */
+static void test_another_policy(void **state)
+{
+    struct bh_guest_file_close_args args = { 0 };
+    struct bh_guest_file_read got;
+    int64_t handle, other;
+
+    (void)state;
+    start(EVERYTHING);
+    dir_file(dir, "other", "Other");
+    handle = open_read("file");
+    other = open_read("other");
+    worker.state->edition = 1;
+    send_frame(BH_FRAME_WAKE, 0, 1, 0, NULL, 0);
+    serve_policy(EVERYTHING "rule shut: deny guest-file-open { path is \"$DIR/file\" }\n", true);
+    assert_int_equal(read_some(handle, 1, &got), BH_E_DENIED);
+    assert_int_equal(read_some(handle, 1, &got), BH_E_BAD_HANDLE);
+    assert_int_equal(read_some(other, 1, &got), 0);
+    worker.state->edition = 2;
+    args.handle = other;
+    id++;
+    send_call(CLOSE, &args);
+    serve_policy(HEAD "allow guest-file-open { verbs read\npath beneath \"$DIR\" }\n", true);
+    assert_int_equal(receive(CLOSE, NULL), BH_E_NOT_GRANTED);
+    stop(0);
+}
+
+static void test_policy_that_is_not_sealed(void **state)
+{
+    (void)state;
+    start(EVERYTHING);
+    worker.state->edition = 1;
+    send_frame(BH_FRAME_WAKE, 0, 1, 0, NULL, 0);
+    serve_policy(EVERYTHING, false);
+    assert_int_equal(end_of(child), 0);
+    child = fork();
+    if (child == 0)
+        _exit(0);
+    stop(0);
+}
+
+/* A front says WAKE whenever it likes: nothing comes of it. */
+static void test_wake_means_nothing(void **state)
+{
+    struct bh_guest_file_write put;
+
+    (void)state;
+    start(EVERYTHING);
+    send_frame(BH_FRAME_STAGE, WRITE, id + 1, BH_FRAME_MORE, "ab", 2);
+    send_frame(BH_FRAME_WAKE, 0, 1, 0, NULL, 0);
+    assert_int_equal(write_some(5, "ab", 2, 3, &put), BH_E_BAD_HANDLE);
+    stop(0);
+}
+
 struct foul {
     uint16_t type, command;
     uint64_t id;
@@ -99,6 +169,9 @@ static void test_foul_frames(void **state)
     FOUL({ BH_FRAME_STAGE, READ, ID(1), MORE, 1 });
     FOUL({ BH_FRAME_STAGE, WRITE, ID(1), 0, 1 });
     FOUL({ BH_FRAME_STAGE, WRITE, ID(1), MORE, 0 });
+    FOUL({ BH_FRAME_AGAIN, CLOSE, ID(1), 0, 0 });
+    FOUL({ BH_FRAME_WAKE, 0, ID(1), 0, 1 });
+    FOUL({ BH_FRAME_WAKE, 0, ID(1), MORE, 0 });
     FOUL({ BH_FRAME_ABANDON, 0, ID(1), 0, 1 });
     FOUL({ BH_FRAME_ABANDON, 0, ID(1), MORE, 0 });
 }
@@ -220,11 +293,19 @@ static void test_foul_question(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_granted),   cmocka_unit_test(test_next_front),
-        cmocka_unit_test(test_abandon),       cmocka_unit_test(test_foul_frames),
-        cmocka_unit_test(test_foul_order),    cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_intake_limits), cmocka_unit_test(test_intake_slack),
-        cmocka_unit_test(test_garbage),       cmocka_unit_test(test_foul_question),
+        cmocka_unit_test(test_not_granted),
+        cmocka_unit_test(test_next_front),
+        cmocka_unit_test(test_abandon),
+        cmocka_unit_test(test_foul_frames),
+        cmocka_unit_test(test_foul_order),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_intake_limits),
+        cmocka_unit_test(test_intake_slack),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_foul_question),
+        cmocka_unit_test(test_another_policy),
+        cmocka_unit_test(test_policy_that_is_not_sealed),
+        cmocka_unit_test(test_wake_means_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ struct bh_handle {
     int fd;
     int error; /* errno that ended the last read early, told by the next one */
     /* What it was judged by when it was opened, to be judged again after a reload (rejudge.h). */
-    char *name; /* resolved; malloc */
+    char *name;          /* resolved; malloc */
     uint32_t verbs, uid; /* uid: of the opener's user, or BH_NO_USER */
     bool regular;
 };

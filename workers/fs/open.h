@@ -26,9 +26,9 @@ struct bh_open {
 
 struct bh_opened {
     int fd;
-    uint32_t rule;   /* that granted it */
-    uint64_t record; /* number of the ACT record, or 0 */
-    bool regular;    /* as struct bh_object has it */
+    uint32_t rule;       /* that granted it */
+    uint64_t record;     /* number of the ACT record, or 0 */
+    bool regular;        /* as struct bh_object has it */
     char name[PATH_MAX]; /* resolved, as it was judged */
 };
 

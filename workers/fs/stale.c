@@ -53,7 +53,8 @@ bool bh_is_stale(void)
 bool bh_is_out_of_sight(const struct bh_str *path)
 {
     for (uint32_t i = 0; i < seen.n; i++)
-        if (bh_path_match(BH_PATH_BENEATH, seen.rows[i].path, strlen(seen.rows[i].path), path->ptr, path->len))
+        if (bh_path_match(BH_PATH_BENEATH, seen.rows[i].path, strlen(seen.rows[i].path), path->ptr,
+                          path->len))
             return false;
     return stale;
 }

@@ -101,20 +101,31 @@ static int act(struct bh_call *call, const struct bh_op *op, const void *args, v
     return r;
 }
 
-/* Decides and acts. What could not even begin since the policy is another one by now begins anew under it. */
-static int decide_and_act(struct bh_call *call, const struct bh_worker_main *main, const void *args, void *ret)
+/* True if the policy is another one by now, and the call could not even begin under the old one. */
+static bool begins_anew(struct bh_call *call, const struct bh_worker_main *main, int r)
+{
+    return r == BH_E_WORKER_UNAVAILABLE && bh_is_outdated(call->worker) && bh_renew(call->worker, main) == 0;
+}
+
+/* `*ret_leaving`: not done, but a successor's, as a reload meanwhile made us leave. */
+static int decide_and_act(struct bh_call *call, const struct bh_worker_main *main, const void *args,
+                          void *ret, bool *ret_leaving)
 {
     uint16_t command = (uint16_t)(call->command - bh_commands);
     int r;
 
-    do {
-        *call->error = (struct bh_error){ 0 };
+    *ret_leaving = false;
+    for (;;) {
         r = decide(call, command);
         if (r == 0)
             r = act(call, find_op(command), args, ret);
-    } while (r == BH_E_WORKER_UNAVAILABLE && bh_is_outdated(call->worker) &&
-             bh_renew(call->worker, main) == 0 && !call->worker->leaving);
-    return r;
+        if (!begins_anew(call, main, r))
+            return r;
+        *call->error = (struct bh_error){ 0 };
+        *ret_leaving = call->worker->leaving;
+        if (*ret_leaving)
+            return 0;
+    }
 }
 
 /* Serves the whole call in the intake. 0, -EPROTO (arguments), other -errno: the peer is gone. */
@@ -132,7 +143,7 @@ static int serve_call(struct bh_worker *worker, const struct bh_worker_main *mai
     const struct bh_frame head = { .command = intake->command, .id = intake->id };
     void *args = bh_arena_alloc(arena, command->args ? command->args->size : 0);
     void *ret = bh_arena_alloc(arena, command->ret ? command->ret->size : 0);
-    bool was_leaving = worker->leaving;
+    bool again = false;
     int r = args && ret ? 0 : -ENOMEM;
 
     if (r == 0 && command->args)
@@ -146,8 +157,8 @@ static int serve_call(struct bh_worker *worker, const struct bh_worker_main *mai
     if (r == 0 && intake->over)
         r = bh_fail(&error, BH_E_LIMIT, "more than %u bytes at once", BH_WORKER_STAGE_MAX);
     if (r == 0)
-        r = decide_and_act(&call, main, args, ret);
-    if (worker->leaving && !was_leaving)
+        r = decide_and_act(&call, main, args, ret, &again);
+    if (again)
         return bh_answer_again(BH_FD_PEER, &head);
     worker->state->requests++;
     return bh_answer(&call, BH_FD_PEER, r, ret);

@@ -35,7 +35,7 @@ struct bh_worker {
     struct bh_audit audit;
     uint32_t edition; /* of `policy` */
     bool leaving;     /* the supervisor was told that a successor would serve better */
-    void *context; /* the worker's own long-lived state (fs: the handle table) */
+    void *context;    /* the worker's own long-lived state (fs: the handle table) */
 };
 
 struct bh_call {
