@@ -6,7 +6,8 @@
  * channels that are gone are closed and their processes ended, and the processes of the
  * others learn that there is a newer slice: they come for it between two requests
  * (workers/lib/renew.c, broker/front/renew.c). A request that is under way ends under the
- * policy it began with. A channel whose slice has not changed is not touched.
+ * policy it began with. A channel whose slice has not changed is not touched; since a slice carries the
+ * digest of the whole text, that is so when nothing has changed at all.
  *
  * Invariants: a channel is the same if name, method and path are; slots keep their index,
  * and a new channel takes one that nobody has; a process of a channel that is gone is heard

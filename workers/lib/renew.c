@@ -19,7 +19,7 @@
 #include "protocol/wire/control.h"
 #include "workers/lib/loop.h"
 
-#define FETCH_MS 5000 /* the supervisor may be compiling yet another policy */
+#define FETCH_MS 10000 /* longer than the supervisor may take to compile yet another policy */
 
 bool bh_is_outdated(const struct bh_worker *worker)
 {
