@@ -365,6 +365,23 @@ def test_channel_is_renamed(several, folder):
     assert {row["src"] for row in several.audit("claim")} == {"b/front", "other/front"}
 
 
+def test_records_that_wait_keep_the_name_of_their_writer(start_channels, folder):
+    """The log is behind when a slot changes hands: its queue is read under the name it was filled under, and first."""
+    text = HEAD + channels(folder, *"abcdefgh")  # as many as there may be: the new one gets the place of the old one
+    agent = start_channels(text)
+    os.kill(agent.pid("audit"), signal.SIGSTOP)
+    with connect(folder, "h") as h:
+        numbers = [h.error("guest-file-open", {"path": "/x"})[3] for _ in range(40)]  # more than one turn
+    adopt(agent, text.replace("channel h ", "channel other ").replace("on h\n", "on other\n"))
+    with connect(folder, "h") as other:
+        numbers += [other.error("guest-file-open", {"path": "/x"})[3] for _ in range(5)]
+    rows = wait_for(lambda: len(found := agent.audit("claim")) == 45 and found, 5, "records")
+    assert [row["n"] for row in rows] == numbers == sorted(set(numbers))
+    assert [row["src"] for row in rows] == ["h/front"] * 40 + ["other/front"] * 5
+    assert not agent.audit("gap") and not [row for row in rows if "note" in row]
+    agent.verify()
+
+
 def test_all_channels_change(several, folder):
     adopt(several, HEAD + channels(folder, "x", "y", "z"))
     for name in "xyz":
