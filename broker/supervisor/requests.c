@@ -89,9 +89,21 @@ void bh_retire(struct bh_process *process)
         end(process);
 }
 
+/* Nothing more goes to it; what has gone already it serves or gives back, and ends. */
+static void let_go(struct bh_process *process)
+{
+    (void)shutdown(process->peer, SHUT_WR);
+    process->dying = process->leaving = process->planned = true;
+    process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + LEAVE_MS;
+}
+
+/* One that serves calls gets a moment to tell the log what went through its open files. */
 void bh_evict(struct bh_process *process)
 {
-    bh_retire(process);
+    if (process->pid && !process->dying && bh_roster[process->role].may_leave)
+        let_go(process);
+    else
+        bh_retire(process);
     process->evicted = process->pid != 0;
     process->wanted = false;
     process->asked = false;
@@ -174,14 +186,10 @@ static void answer_policy(struct bh_supervisor *s, struct bh_process *sender)
         retire_openers(s, sender->channel);
 }
 
-/* Nothing more goes to it; what has gone already it gives back. */
 static void answer_leave(struct bh_process *sender)
 {
-    if (sender->dying)
-        return;
-    (void)shutdown(sender->peer, SHUT_WR);
-    sender->dying = sender->leaving = sender->planned = true;
-    sender->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + LEAVE_MS;
+    if (!sender->dying)
+        let_go(sender);
 }
 
 static void answer_segment(struct bh_supervisor *s, struct bh_process *audit)

@@ -350,6 +350,17 @@ def test_channel_is_removed(several, folder):
         assert rows[0]["counts"] == {"guest-get-host-name": 1}
 
 
+@pytest.mark.root
+def test_what_went_through_the_files_of_a_removed_channel(start_channels, data):
+    agent = start_channels(HEAD + channels(data, "a", "b") + beneath(data / "one", on="b"))
+    with connect(data, "b") as b:
+        handle = b.open(data / "one/file")
+        b.read(handle)
+        adopt(agent, HEAD + channels(data, "a"))
+        rows = wait_for(lambda: agent.audit("closed"), 5, "the record of its end")
+        assert rows[0]["handle"] == handle and rows[0]["read"] == 3 and rows[0]["src"] == "b/fs"
+
+
 def test_channel_is_renamed(several, folder):
     """The same socket under another name is another channel: its client goes, its records have the new name."""
     renamed = (HEAD + channels(folder, "a", "b")).replace("channel b ", "channel other ").replace("on b\n", "on other\n")

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
 
@@ -30,11 +31,11 @@ SCHEMA = json.loads(SCHEMA_BYTES)
 HASH = int(hashlib.sha256(SCHEMA_BYTES).hexdigest()[:8], 16)
 COMMANDS = {name: number for number, name in enumerate(SCHEMA["commands"])}
 WORKERS = {name: number for number, name in enumerate(SCHEMA["workers"])}
-CALL, STAGE, ABANDON, DATA, REPLY, ERROR = range(1, 7)
+CALL, STAGE, ABANDON, DATA, REPLY, ERROR, AGAIN, WAKE = range(1, 9)
 MORE = 1
 FRAME = struct.Struct("=IHHIIQ")
 CONTROL = struct.Struct("=HHI")
-START, KILL, SEGMENT, PEER, REFUSED, CLIENT, SOURCE = range(1, 8)
+START, KILL, SEGMENT, PEER, REFUSED, CLIENT, SOURCE, TAKE_POLICY, LEAVE = range(1, 10)
 MAGIC = 0xb417
 OPENER = 32
 LATE = 1 << 60  # above every number that a worker has seen
@@ -185,7 +186,7 @@ def test_only_granted_peers_are_handed_out(rogue, folder):
 @pytest.mark.parametrize("packet", [
     b"", b"x", bytes(7), bytes(8), bytes(9), CONTROL.pack(0, START, INFO), CONTROL.pack(MAGIC, 0, 0),
     CONTROL.pack(MAGIC, SEGMENT, 0), CONTROL.pack(MAGIC, PEER, FS), CONTROL.pack(MAGIC, CLIENT, 0),
-    CONTROL.pack(MAGIC, SOURCE, 0), CONTROL.pack(MAGIC, 99, 0), CONTROL.pack(MAGIC, START, FS) * 2, bytes(65536)],
+    CONTROL.pack(MAGIC, SOURCE, 0), CONTROL.pack(MAGIC, LEAVE, 0), CONTROL.pack(MAGIC, 99, 0), CONTROL.pack(MAGIC, START, FS) * 2, bytes(65536)],
     ids=lambda packet: packet[:8].hex() + f"-{len(packet)}")
 def test_a_front_that_breaks_the_control_protocol_is_ended(agent, rogue, folder, packet):
     rogue.start(INFO)
@@ -213,10 +214,41 @@ def useful(rogue, peer, folder):
     finished(rogue, peer, command, payload)
 
 
+def reload(agent, text):
+    """Another policy, as SIGHUP brings it."""
+    path = agent.folder / "bulkhead" / "status.json"
+    before = json.loads(path.read_text())["reload"]["count"]
+    agent.write_policy(text)
+    agent.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: json.loads(path.read_text())["reload"]["count"] > before, 10, "the reload")
+
+
+def test_a_front_that_ignores_a_reload(agent, rogue, folder):
+    """It keeps its links and its half-sent call, and gets what the new policy grants."""
+    useful(rogue, FS, folder)
+    kind, handle = finished(rogue, FS, "guest-file-open", open_args(f"{folder}/logs/f"))
+    assert kind == REPLY
+    rogue.next += 1
+    payload = open_args(f"{folder}/logs/f")
+    rogue.send(b"P", FS, frame(CALL, "guest-file-open", payload[:5], rogue.next, MORE))
+    reload(agent, POLICY.format(folder) + 'deny @file-read {\n    path glob "/*/*/logs/*"\n}\n')
+    rogue.send(b"P", FS, frame(CALL, "guest-file-open", payload[5:], rogue.next))
+    kind, _, data = rogue.until(b"P")
+    assert FRAME.unpack(data[:FRAME.size])[1] == ERROR and struct.unpack("=H", data[FRAME.size:][:2])[0] == 1203
+    assert error_code(rogue.call(FS, "guest-file-read", handle + b"\0")) == 1203
+    for _ in range(100):
+        rogue.send(b"P", FS, frame(WAKE, 0))
+    assert error_code(rogue.call(FS, "guest-file-open", open_args(f"{folder}/logs/f"))) == 1203
+    rogue.send(b"C", 0, CONTROL.pack(MAGIC, TAKE_POLICY, 0))
+    assert CONTROL.unpack(rogue.until(b"C")[2])[1] == TAKE_POLICY
+    reload(agent, POLICY.format(folder))
+    still_works(rogue, folder)
+
+
 def malformed():
     good = frame(CALL, "guest-get-host-name")
     rows = [(f"{size} bytes", good[:size]) for size in range(1, FRAME.size)]
-    rows += [(f"type {kind}", frame(kind, "guest-get-host-name")) for kind in (0, DATA, REPLY, ERROR, 7, 255, 65535)]
+    rows += [(f"type {kind}", frame(kind, "guest-get-host-name")) for kind in (0, DATA, REPLY, ERROR, AGAIN, 9, 255, 65535)]
     rows += [(f"command {number}", frame(CALL, number)) for number in (COMMANDS["guest-ping"], COMMANDS["guest-exec"],
                                                                        COMMANDS["guest-shutdown"], len(COMMANDS), 65535)]
     rows += [(f"schema {schema:x}", frame(CALL, "guest-get-host-name", schema=schema)) for schema in (0, HASH ^ 1)]

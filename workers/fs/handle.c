@@ -89,6 +89,13 @@ int bh_handle_close(struct bh_handles *handles, struct bh_handle *handle, const 
     return r;
 }
 
+void bh_handles_close(struct bh_handles *handles, const char *why)
+{
+    for (uint32_t i = 0; i < BH_HANDLES_MAX && handles->n > 0; i++)
+        if (handles->slots[i].number)
+            (void)bh_handle_close(handles, &handles->slots[i], why);
+}
+
 int bh_handles_next(const struct bh_handles *handles)
 {
     uint64_t now;

@@ -58,6 +58,9 @@ struct bh_handle *bh_handle_find(struct bh_handles *handles, int64_t number);
 /* Closes it and records what went through it; `why` may be "". 0 or -errno of close. */
 int bh_handle_close(struct bh_handles *handles, struct bh_handle *handle, const char *why);
 
+/* Closes all of them. */
+void bh_handles_close(struct bh_handles *handles, const char *why);
+
 /* Milliseconds until some handle may have idled long enough; -1 = none will. */
 int bh_handles_next(const struct bh_handles *handles);
 

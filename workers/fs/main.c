@@ -32,6 +32,11 @@ static bool would_leave(struct bh_worker *worker)
     return bh_is_stale() && handles.n == 0;
 }
 
+static void ended(struct bh_worker *worker)
+{
+    bh_handles_close(worker->context, "the process ended");
+}
+
 static int next_tick(struct bh_worker *worker)
 {
     return bh_handles_next(worker->context);
@@ -51,7 +56,8 @@ int main(void)
                                               .next_tick = next_tick,
                                               .tick = tick,
                                               .renewed = renewed,
-                                              .would_leave = would_leave };
+                                              .would_leave = would_leave,
+                                              .ended = ended };
 
     bh_worker_run(&fs);
 }

@@ -258,6 +258,11 @@ _Noreturn void bh_worker_run(const struct bh_worker_main *main)
 {
     static struct bh_worker worker;
 
+    int status;
+
     bh_worker_start(&worker, main);
-    _exit(bh_worker_serve(&worker, main));
+    status = bh_worker_serve(&worker, main);
+    if (main->ended)
+        main->ended(&worker);
+    _exit(status);
 }

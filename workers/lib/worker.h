@@ -64,6 +64,8 @@ struct bh_worker_main {
     void (*renewed)(struct bh_worker *worker);
     /* True: it holds nothing that would be lost, and a successor would serve better; may be NULL. */
     bool (*would_leave)(struct bh_worker *worker);
+    /* It ends, and somebody waits for that a moment; may be NULL. */
+    void (*ended)(struct bh_worker *worker);
 };
 
 /* Runs until the supervisor goes away. Does not return. */
