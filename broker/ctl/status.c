@@ -67,7 +67,9 @@ static void print_agent(struct json_object *status, bool alive)
     ctl_print_clean(stdout, ctl_json_text(policy, "source", "?"));
     printf(" (");
     ctl_print_clean(stdout, ctl_json_text(policy, "state", "?"));
-    printf("), digest %.16s\n", ctl_json_text(policy, "digest", "?"));
+    printf("), digest %.16s, since ", ctl_json_text(policy, "digest", "?"));
+    ctl_print_clean(stdout, ctl_json_text(policy, "loaded", "?"));
+    putchar('\n');
     print_row("", ctl_json_text(policy, "message", ""));
     print_row("reload", ctl_json_text(part(status, "reload"), "message", ""));
     print_list("allow-rpcs", part(status, "allow-rpcs"));

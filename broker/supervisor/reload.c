@@ -148,6 +148,15 @@ static int open_row(struct bh_supervisor *s, struct plan *plan, unsigned i)
     return r;
 }
 
+/* The same socket or device, whether the policy names it or the command line. */
+static bool takes_place_of(const struct bh_supervisor *s, const struct bh_bundle_row *row,
+                           const struct bh_channel_row *old)
+{
+    const char *path = row->method[0] ? row->path : s->options.path;
+
+    return same_way(old->row, row) || (path && strcmp(path, old->path) == 0);
+}
+
 /* True if a channel that is going has the slot or the way, so that it must go first. */
 static bool must_wait(const struct bh_supervisor *s, const struct plan *plan, unsigned i)
 {
@@ -157,7 +166,7 @@ static bool must_wait(const struct bh_supervisor *s, const struct plan *plan, un
 
         for (unsigned j = 0; j < plan->epoch->n && goes; j++)
             goes = plan->slot[j] != (int)slot || (!plan->same[j] && !plan->opened[j]);
-        if (goes && ((int)slot == plan->slot[i] || same_way(old->row, plan->epoch->rows[i].row)))
+        if (goes && ((int)slot == plan->slot[i] || takes_place_of(s, plan->epoch->rows[i].row, old)))
             return true;
     }
     return false;

@@ -393,6 +393,21 @@ def test_records_that_wait_keep_the_name_of_their_writer(start_channels, folder)
     agent.verify()
 
 
+def test_the_socket_of_the_command_line_gets_a_name_and_loses_it(start):
+    agent = start(INVENTORY)
+    with agent.client() as client:
+        client.ok("guest-ping")
+        adopt(agent, HEAD + f"channel provider unix-listen:{agent.socket}\nuse inventory on provider\n")
+        assert gone(client)
+    with agent.client() as client:
+        client.ok("guest-ping")
+        assert [row["name"] for row in agent.status()["channels"]] == ["provider"]
+        adopt(agent, INVENTORY)
+        assert gone(client)
+    with agent.client() as client:
+        client.ok("guest-ping")
+
+
 def test_all_channels_change(several, folder):
     adopt(several, HEAD + channels(folder, "x", "y", "z"))
     for name in "xyz":
