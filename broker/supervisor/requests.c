@@ -180,6 +180,7 @@ static void answer_policy(struct bh_supervisor *s, struct bh_process *sender)
         end(sender); /* it asks and does not take the answers */
         return;
     }
+    sender->renewed |= sender->edition != channel->edition;
     sender->edition = channel->edition;
     sender->woken = false;
     if (sender->role == BH_ROLE_FS)
@@ -232,8 +233,8 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
         answer_policy(s, sender);
         return true;
     case BH_CONTROL_LEAVE:
-        if (!row->may_leave)
-            return false;
+        if (!row->may_leave || !sender->renewed)
+            return false; /* it has what it started with: nobody would serve better, and each start costs */
         answer_leave(sender);
         return true;
     default:
@@ -285,7 +286,7 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
         bh_sources_report(s, process);
     process->pid = 0;
     process->dying = process->leaving = process->planned = process->evicted = false;
-    process->asked = process->woken = false;
+    process->asked = process->woken = process->renewed = false;
     process->retire_ms = 0;
     if (process->control >= 0)
         (void)close(bh_take_fd(&process->control));

@@ -53,6 +53,7 @@ struct bh_process {
     bool evicted;        /* its channel is gone: whatever it asks or leaves behind is nobody's */
     bool woken;          /* was told that there is a newer policy, and has not come for it */
     uint32_t edition;    /* of the slice that it has */
+    bool renewed;        /* it started with an older one */
     uint64_t
         retire_ms; /* CLOCK_BOOTTIME: an opener of an older policy is ended then at the latest; 0 = never */
 };

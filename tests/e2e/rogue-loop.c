@@ -1,7 +1,8 @@
 /*
  * Stands in place of a process that was taken over and does one thing for ever. As bulkhead-front: refuses to
  * be ended by SIGTERM and floods the supervisor with requests. As bulkhead-audit: asks for one log segment
- * after the other. Which of them, its name tells. Executed in an empty view, hence static.
+ * after the other. As bulkhead-fs: asks to be replaced. Which of them, its name tells. Executed in an empty
+ * view, hence static.
  */
 #include <poll.h>
 #include <signal.h>
@@ -21,19 +22,26 @@ static void take_answer(void)
         (void)close(fd);
 }
 
+static unsigned request_of(const char *name)
+{
+    if (strcmp(name, "bulkhead-audit") == 0)
+        return BH_CONTROL_SEGMENT;
+    return strcmp(name, "bulkhead-fs") == 0 ? BH_CONTROL_LEAVE : BH_CONTROL_START;
+}
+
 int main(int argc, char **argv)
 {
-    bool audit = argc > 0 && strcmp(argv[0], "bulkhead-audit") == 0;
+    uint16_t request = (uint16_t)request_of(argc > 0 ? argv[0] : "");
     struct pollfd readable = { .fd = BH_FD_CONTROL, .events = POLLIN };
     sigset_t all;
 
     sigfillset(&all);
     (void)sigprocmask(SIG_BLOCK, &all, NULL);
     for (;;) {
-        (void)bh_control_send(BH_FD_CONTROL, audit ? BH_CONTROL_SEGMENT : BH_CONTROL_START, 0, -1);
+        (void)bh_control_send(BH_FD_CONTROL, request, 0, -1);
         if (poll(&readable, 1, 0) > 0 && (readable.revents & POLLHUP))
             return 0;
-        if (audit && (readable.revents & POLLIN))
+        if (request == BH_CONTROL_SEGMENT && (readable.revents & POLLIN))
             take_answer();
     }
 }

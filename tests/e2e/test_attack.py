@@ -14,7 +14,7 @@ from harness import BUILD, Agent, kill, proc_status, stat_of, wait_for
 
 pytestmark = pytest.mark.root
 
-PROGRAM = {"front": "bulkhead-front", "audit": "bulkhead-audit"}
+PROGRAM = {"front": "bulkhead-front", "audit": "bulkhead-audit", "fs": "bulkhead-fs"}
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def rogue(folder):
         agent.answers = lambda: (agent.folder / "bulkhead" / "status.json").exists()
         agents.append(agent)
         agent.start()
-        wait_for(lambda: int(proc_status(agent.pid(role))["SigBlk"], 16), 5, "the rogue to be at work")
+        if role != "fs":  # which is started on first use
+            wait_for(lambda: int(proc_status(agent.pid(role))["SigBlk"], 16), 5, "the rogue to be at work")
         return agent
 
     yield run
@@ -60,6 +61,20 @@ def test_asking_for_segments_does_not_delete_the_log(rogue):
     agent.status()
     names = sorted(path.name for path in agent.audit_dir.glob("*.log"))
     assert names[0] == "audit-000001.log" and len(names) <= 5
+
+
+def test_asking_to_be_replaced_is_no_way_round_the_budget(rogue):
+    """A worker may leave for a successor that has a newer policy; one that has none breaks the protocol, and that counts."""
+    agent = rogue("fs")
+    end, asked = time.monotonic() + 2, 0
+    with agent.client() as client:
+        while time.monotonic() < end:
+            client.error("guest-file-open", {"path": "/etc/hostname"})
+            asked += 1
+        client.ok("guest-get-host-name")
+    assert "fs broke the control protocol" in str(agent.audit("event"))
+    starts = agent.log_text().count("fs sent what it may not send")
+    assert 1 <= starts <= 20, (starts, asked)
 
 
 def busy(agent, folder):
