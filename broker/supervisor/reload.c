@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "broker/audit/chain.h"
+#include "broker/supervisor/logfile.h"
 #include "broker/supervisor/supervisor.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
@@ -358,6 +359,17 @@ static int prepare(struct bh_supervisor *s, struct plan *plan)
     return open_new(s, plan);
 }
 
+/* After a rotation: what is said from here on goes into the new file. */
+static void reopen_log(const struct bh_supervisor *s)
+{
+    const char *path = s->options.log_file;
+    int r = path ? bh_log_file_open(path) : 0;
+
+    if (r < 0)
+        bh_log(BH_LOG_ERROR, "the log file %s cannot be opened anew, the old one stays: %s", path,
+               strerror(-r));
+}
+
 void bh_reload(struct bh_supervisor *s)
 {
     static struct bh_epoch epoch;
@@ -365,6 +377,7 @@ void bh_reload(struct bh_supervisor *s)
     struct plan plan = { .epoch = &epoch, .why = why, .why_size = sizeof(why) };
     int r;
 
+    reopen_log(s);
     digest_words(bh_any_policy(s), old);
     r = prepare(s, &plan);
     if (r < 0) {

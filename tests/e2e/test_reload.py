@@ -138,6 +138,23 @@ def test_shipped_profile(start):
     assert reload_outcome(agent)["outcome"] == "unchanged"
 
 
+def test_the_log_file_is_opened_anew(start, folder):
+    agent = start(INVENTORY, "-l", folder / "log")
+    os.rename(folder / "log", folder / "log.1")
+    assert reload_outcome(agent)["outcome"] == "unchanged"
+    assert "nothing has changed" in (folder / "log").read_text()
+    assert "nothing has changed" not in (folder / "log.1").read_text()
+
+
+def test_lists_of_the_command_line_narrow_the_new_policy_too(start):
+    agent = start(INVENTORY + "deny guest-get-osinfo\n", "-b", "guest-get-host-name")
+    with agent.client() as client:
+        client.error("guest-get-osinfo")
+        adopt(agent, INVENTORY)
+        client.ok("guest-get-osinfo")
+        assert client.error("guest-get-host-name")[2] == 1201
+
+
 # Files that are open.
 
 @pytest.mark.root
