@@ -95,7 +95,9 @@ static bool head_ok(const struct bh_slice *slice, size_t size)
         return false;
     if (set[BH_SET_FENCES_REQUIRED] & set[BH_SET_FENCES_OFF] || set[BH_SET_COMMANDS] > BH_CMD_COUNT)
         return false;
-    return all_zero(set + BH_SET_COMMANDS + 1, (BH_SET_COUNT - BH_SET_COMMANDS - 1) * sizeof(*set));
+    if (set[BH_SET_VSOCK_PEERS] == 0 || set[BH_SET_VSOCK_PEERS] > BH_VSOCK_ALL)
+        return false;
+    return all_zero(set + BH_SET_VSOCK_PEERS + 1, (BH_SET_COUNT - BH_SET_VSOCK_PEERS - 1) * sizeof(*set));
 }
 
 static bool range_ok(uint32_t first, uint32_t n, uint32_t count)

@@ -59,7 +59,16 @@ enum bh_setting {
     BH_SET_FENCES_REQUIRED,   /* mask of enum bh_fence: a process that misses one does not start */
     BH_SET_FENCES_OFF,        /* mask: not asked for, not reported as missing */
     BH_SET_COMMANDS,          /* how many commands of the schema the policy's author had reviewed */
+    BH_SET_VSOCK_PEERS,       /* mask of enum bh_vsock_peers: who may connect to a virtio socket */
     BH_SET_COUNT = 8,         /* room for later ones: zero */
+};
+
+/* Bits of `set vsock-peers`, in the order of its words. */
+enum bh_vsock_peers {
+    BH_VSOCK_HOST = 1 << 0,  /* CID 2 */
+    BH_VSOCK_LOCAL = 1 << 1, /* CID 1: processes of this guest */
+    BH_VSOCK_ANY = 1 << 2,
+    BH_VSOCK_ALL = (1 << 3) - 1,
 };
 
 struct bh_command_rules {

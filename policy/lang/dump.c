@@ -211,7 +211,11 @@ static void write_set(FILE *out, const struct bh_slice *slice, const struct bh_s
     }
     if (value == row->initial)
         return;
-    if (row->words)
+    if (row->type == BH_TYPE_WORDS) {
+        (void)fprintf(out, "set %s", row->name);
+        write_words(out, row, value);
+        (void)fputc('\n', out);
+    } else if (row->words)
         (void)fprintf(out, "set %s %s\n", row->name, row->words[value]);
     else
         (void)fprintf(out, "set %s %llus\n", row->name, (unsigned long long)value);

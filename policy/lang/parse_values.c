@@ -213,8 +213,14 @@ static const char *value_hint(struct bh_parser *parser, const struct bh_setting_
 
 bool bh_parser_value(struct bh_parser *parser, const struct bh_setting_row *row, uint64_t *ret)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
+    if (row->type == BH_TYPE_WORDS) {
+        if (!bh_parser_words(parser, row, &value))
+            return false;
+        *ret = value;
+        return true;
+    }
     if (parser->token.kind != BH_TOKEN_WORD || !convert(row, parser->token.text.ptr, &value))
         return bh_parser_expected(parser, value_hint(parser, row));
     if (!row->words && (value < row->least || value > row->most))

@@ -13,6 +13,7 @@ static const char *const types[] = { "regular", "any", NULL };
 static const char *const symlinks[] = { "refuse", "trusted", "follow", NULL };
 static const char *const no_yes[] = { "no", "yes", NULL };
 static const char *const deny_continue[] = { "deny", "continue", NULL };
+static const char *const vsock_peers[] = { "host", "local", "any", NULL };
 static const char *const levels[] = { "preferred", "required", "off", NULL };
 
 const struct bh_setting_row bh_settings[] = {
@@ -122,6 +123,15 @@ const struct bh_setting_row bh_settings[] = {
       .slot = BH_SET_AUDIT_FAILURE,
       .words = deny_continue,
       .doc = "What becomes of a request that changes the guest while its audit record cannot be queued." },
+    { .name = "vsock-peers",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORDS,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_VSOCK_PEERS,
+      .words = vsock_peers,
+      .initial = BH_VSOCK_HOST,
+      .doc = "Who may connect to a virtio socket: the `host` (CID 2), `local` processes of this guest (CID "
+             "1), or `any`. Several words unite." },
     { .name = FENCE_PREFIX,
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_FENCE,

@@ -127,6 +127,8 @@ static void lies_in_the_head(void **state)
     REFUSED(slice->settings[BH_SET_FENCES_OFF] = 1ull << 40);
     REFUSED(slice->settings[BH_SET_FENCES_OFF] = slice->settings[BH_SET_FENCES_REQUIRED] = 1);
     REFUSED(slice->settings[BH_SET_COMMANDS] = BH_CMD_COUNT + 1);
+    REFUSED(slice->settings[BH_SET_VSOCK_PEERS] = 0);
+    REFUSED(slice->settings[BH_SET_VSOCK_PEERS] = BH_VSOCK_ALL + 1);
     REFUSED(slice->settings[BH_SET_COUNT - 1] = 1);
     REFUSED(slice->sections[BH_SECTION_RULES].offset += 8);
     REFUSED(slice->sections[BH_SECTION_RULES].count++);

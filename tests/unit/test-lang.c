@@ -343,22 +343,43 @@ static void values_of_settings(void **state)
 
     (void)state;
     fixture_good(
-        &f, "policy 1 # c\nset handle-idle 366d\nset explain-to-client yes\nset audit-failure continue\n"
-            "set fence-uid required\nset fence-rlimits off\nset fence-net preferred\n"
-            "rule a: allow @file-read,\n  @file-write {\n  path is { \"/a\",\n \"/b\" }\n path glob \"/c*\"\n"
-            "  user www\n max-size 2G\n create-mode 0640\n types any\n symlinks trusted }\n");
+        &f,
+        "policy 1 # c\nset handle-idle 366d\nset explain-to-client yes\nset audit-failure continue\n"
+        "set fence-uid required\nset fence-rlimits off\nset fence-net preferred\nset vsock-peers local any\n"
+        "rule a: allow @file-read,\n  @file-write {\n  path is { \"/a\",\n \"/b\" }\n path glob \"/c*\"\n"
+        "  user www\n max-size 2G\n create-mode 0640\n types any\n symlinks trusted }\n");
     assert_int_equal(f.policy.slice->settings[BH_SET_HANDLE_IDLE_S], BH_IDLE_MAX_S);
     assert_int_equal(f.policy.slice->settings[BH_SET_EXPLAIN_TO_CLIENT], 1);
     assert_int_equal(f.policy.slice->settings[BH_SET_AUDIT_FAILURE], 1);
     assert_int_equal(f.policy.slice->settings[BH_SET_FENCES_REQUIRED], BH_FENCE_UID);
     assert_int_equal(f.policy.slice->settings[BH_SET_FENCES_OFF], BH_FENCE_RLIMITS);
     assert_int_equal(f.policy.slice->settings[BH_SET_COMMANDS], BH_CMD_COUNT);
+    assert_int_equal(f.policy.slice->settings[BH_SET_VSOCK_PEERS], BH_VSOCK_LOCAL | BH_VSOCK_ANY);
     assert_int_equal(f.policy.rules[0].n_paths, 3);
     assert_int_equal(f.policy.rules[0].max_size, 2ull << 30);
     assert_int_equal(f.policy.rules[0].create_mode, 0640);
     assert_int_equal(f.policy.rules[0].types, BH_TYPES_ANY);
     assert_int_equal(f.policy.rules[0].symlinks, BH_SYMLINKS_TRUSTED);
     assert_int_equal(f.policy.rules[0].verbs, BH_VERB_ALL);
+    fixture_end(&f);
+}
+
+static void peers_of_virtio_sockets(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_good(&f, "policy 1\n");
+    assert_int_equal(f.policy.slice->settings[BH_SET_VSOCK_PEERS], BH_VSOCK_HOST);
+    fixture_end(&f);
+    fixture_text(&f, "policy 1\nset vsock-peers\n");
+    assert_int_equal(f.result, BH_COMPILE_ERRORS);
+    fixture_end(&f);
+    fixture_text(&f, "policy 1\nset vsock-peers guest\n");
+    assert_true(fixture_says(&f, "one of these words: host local any"));
+    fixture_end(&f);
+    fixture_text(&f, "policy 1\nset vsock-peers host\nset vsock-peers any\n");
+    assert_true(fixture_says(&f, "`vsock-peers` is set twice"));
     fixture_end(&f);
 }
 
@@ -881,6 +902,7 @@ int main(void)
         cmocka_unit_test(diagnostics_are_bounded),
         cmocka_unit_test(errors_say_where_and_what),
         cmocka_unit_test(values_of_settings),
+        cmocka_unit_test(peers_of_virtio_sockets),
         cmocka_unit_test(missing_accounts_are_warned_of),
         cmocka_unit_test(groups),
         cmocka_unit_test(rules_that_disagree),
