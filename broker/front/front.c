@@ -161,15 +161,15 @@ void bh_front_fire(struct bh_front *front, enum bh_front_event event)
     actions[row.action](front);
 }
 
-/* What the predecessor left: the connection has half a line, an unanswered request, or more than we can mend.
- */
+/* What the predecessor left: half a line, an unanswered request, or more than we can mend. It may have died
+ * while bytes went and came, and nobody knows which: a port, which cannot be closed, is told so. */
 static void succeed(struct bh_front *front)
 {
     const struct bh_state *state = front->audit.state;
 
-    front->client.line_open = state->line_open;
+    front->client.line_open = state->line_open || state->unsettled;
     bh_transport_cut(&front->client);
-    if (state->owed) {
+    if (state->owed || state->unsettled) {
         (void)bh_fail(&front->error, BH_E_WORKER_DIED,
                       "the front ended while it served this request; nothing was retried");
         bh_claim(front, &front->error);
@@ -209,5 +209,5 @@ void bh_front_deinit(struct bh_front *front)
     bh_transport_deinit(&front->client);
     bh_arena_deinit(&front->arena);
     bh_out_deinit(&front->gathered);
-    state->owed = state->line_open = state->behind = 0;
+    state->owed = state->behind = state->unsettled = 0;
 }

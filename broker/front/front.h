@@ -1,6 +1,7 @@
 /*
  * The front: the unprivileged process that reads what the host sends on one channel. It
- * serves one connection, one request at a time, and ends when the client has left.
+ * serves one connection, or a port while its host is there, one request at a time, and ends when
+ * the client has left.
  *
  * A request passes these files in order: transport.c (bytes), protocol/json/lexer.c
  * (text), request.c (command and arguments), local.c (answered here) or route.c (frames
@@ -34,6 +35,7 @@
 #define BH_FRONT_ARENA_MAX (32u * 1024u * 1024u) /* bytes that one request and its reply may decode into */
 #define BH_START_MS 1000                         /* until the supervisor has answered a START */
 #define BH_STAGE_MS 30000                        /* until a worker takes more of a staged argument */
+#define BH_RETURN_MS 100                         /* for a host that left with bytes unread to be back */
 #define BH_CLAIM_MS 1000                         /* between two records about malformed input */
 
 #define BH_NO_WORKER BH_WORKER_COUNT
@@ -110,7 +112,8 @@ struct bh_front {
  */
 int bh_front_init(struct bh_front *front, int control, int client, uint32_t epoch);
 
-/* Reports what is left to be reported and gives back everything. */
+/* Reports what is left to be reported and gives back everything. A half-sent line stays on the state page:
+ * the next host of a port must not take its own reply for the rest of it. */
 void bh_front_deinit(struct bh_front *front);
 
 /* Something has happened: does what the table of machine.h says. */
@@ -123,6 +126,10 @@ void bh_front_fail(struct bh_front *front, const struct bh_error *error);
 
 /* Waits at most `max_ms` (-1: as long as it takes) for something to do and does it. False: it is over. */
 bool bh_front_step(struct bh_front *front, int max_ms);
+
+/* Writes as much output as the client takes now. Until note() has counted what went, the state page says so.
+ */
+void bh_front_flush(struct bh_front *front);
 
 /* --- lift.c ------------------------------------------------------------------- */
 

@@ -13,10 +13,13 @@
 #include "broker/front/front.h"
 #include "broker/front/local.h"
 #include "broker/front/reply.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/log.h"
 #include "protocol/codes.h"
 #include "protocol/commands.h"
 #include "protocol/json/lexer.h"
+
+#define LOOK_MS 10 /* between two looks whether a host is back */
 
 /* Control and client come first, then the links that are open. */
 struct watch {
@@ -39,6 +42,22 @@ static void note(struct bh_front *front, uint32_t taken)
     state->line_open = front->client.line_open;
     state->behind = (uint32_t)bh_transport_held(&front->client) + !bh_lexer_idle(front->lexer) +
                     (replies > 1 ? replies - 1 : 0);
+    __atomic_store_n(&state->unsettled, 0, __ATOMIC_RELEASE); /* not before the others */
+}
+
+/* Bytes are about to move: until note() has said what became of them, a successor knows that it knows
+ * nothing.
+ */
+static void unsettle(struct bh_front *front)
+{
+    __atomic_store_n(&front->audit.state->unsettled, 1, __ATOMIC_SEQ_CST);
+}
+
+void bh_front_flush(struct bh_front *front)
+{
+    if (bh_transport_pending(&front->client) > 0)
+        unsettle(front);
+    bh_transport_flush(&front->client);
 }
 
 static void answer_local(struct bh_front *front)
@@ -124,7 +143,7 @@ static bool pump(struct bh_front *front)
 
     for (;;) {
         if (bh_transport_pending(client) > BH_OUT_HIGH)
-            bh_transport_flush(client);
+            bh_front_flush(front);
         if (front->state == BH_READING && bh_transport_pending(client) > BH_OUT_HIGH)
             bh_front_fire(front, BH_ON_FULL);
         if (front->state == BH_FLUSHING && bh_transport_pending(client) <= BH_OUT_HIGH)
@@ -164,7 +183,7 @@ static void watch_all(const struct bh_front *front, struct watch *watch)
 
     watch->n = 0;
     watch_fd(watch, front->control, true, false, BH_NO_WORKER);
-    watch_fd(watch, client->gone ? -1 : client->fd, bh_transport_wants_input(client),
+    watch_fd(watch, client->gone || client->left_ms ? -1 : client->fd, bh_transport_wants_input(client),
              bh_transport_pending(client) > 0 && !holds_back(front), BH_NO_WORKER);
     for (uint8_t i = 0; i < BH_WORKER_COUNT; i++) {
         const struct bh_link *link = &front->links[i];
@@ -187,17 +206,66 @@ static int timeout(const struct bh_front *front, int claim_due, int max_ms)
 {
     if (front->client.gone && bh_transport_wants_input(&front->client))
         return 0; /* what was sent before the client left is still there to read */
+    if (front->client.left_ms)
+        max_ms = sooner(max_ms, LOOK_MS);
     return sooner(max_ms, sooner(bh_route_due(front), claim_due));
+}
+
+static void take_input(struct bh_front *front)
+{
+    unsettle(front);
+    bh_transport_read(&front->client);
+}
+
+static bool take_all_input(struct bh_front *front)
+{
+    struct bh_transport *client = &front->client;
+    size_t before;
+    bool got = false;
+
+    while (bh_transport_wants_input(client)) {
+        before = bh_transport_held(client);
+        take_input(front);
+        if (bh_transport_held(client) == before)
+            break;
+        got = true;
+    }
+    return got;
+}
+
+/*
+ * The host of a port has left. The kernel tells of its leaving and of the next one's coming apart from the
+ * bytes: what is read now may be the last of the one or the first of the other. So where something was read,
+ * it is as if nobody had left, if somebody is there again within BH_RETURN_MS. Where nothing was, the bytes
+ * of the next one are left for our successor, who begins afresh.
+ */
+static void host_left(struct bh_front *front)
+{
+    struct bh_transport *client = &front->client;
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+    bool got = take_all_input(front), back = !bh_transport_left(client);
+
+    if (client->gone)
+        return;
+    if (got)
+        client->left_ms = now;
+    client->ended = client->gone = !client->left_ms || (!back && now - client->left_ms >= BH_RETURN_MS);
+    if (back)
+        client->left_ms = 0;
 }
 
 static void look_at_client(struct bh_front *front, short events)
 {
     struct bh_transport *client = &front->client;
+    bool left = events & (POLLHUP | POLLERR);
 
-    if (((events & (POLLIN | POLLHUP | POLLERR)) || client->gone) && bh_transport_wants_input(client))
-        bh_transport_read(client);
-    if (events & (POLLHUP | POLLERR))
-        client->gone = true;
+    if (client->returns && (left || client->left_ms) && !client->gone) {
+        host_left(front);
+        return;
+    }
+    if (((events & POLLIN) || left || client->gone) && bh_transport_wants_input(client))
+        take_input(front);
+    client->gone |= left;
 }
 
 static void look_at_workers(struct bh_front *front, const struct watch *watch)
@@ -247,7 +315,7 @@ bool bh_front_step(struct bh_front *front, int max_ms)
     if (!pump(front))
         return false;
     if (!holds_back(front))
-        bh_transport_flush(&front->client);
+        bh_front_flush(front);
     if (claim_due == 0)
         bh_claim_report(front, false);
     note(front, 0);

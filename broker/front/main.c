@@ -1,6 +1,6 @@
 /*
- * bulkhead-front: confines itself, waits for its one connection, serves it, ends. A spare
- * front waits like this while another one serves. It ends with status 0 when its client has
+ * bulkhead-front: confines itself, waits for its one connection or a port's host, serves it,
+ * ends. A front waits like this for as long as nobody is there. It ends with status 0 when its client has
  * left or the supervisor has gone.
  */
 #include <poll.h>
@@ -14,8 +14,8 @@
 #include "protocol/base/log.h"
 #include "protocol/wire/control.h"
 
-/* The next connection; ends the process if there will be none. */
-static int wait_for_client(void)
+/* The next connection, or a port (*ret_port); ends the process if there will be none. */
+static int wait_for_client(bool *ret_port)
 {
     struct pollfd control = { .fd = BH_FD_CONTROL, .events = POLLIN };
     struct bh_control message;
@@ -26,6 +26,7 @@ static int wait_for_client(void)
             continue;
         if (bh_control_recv(BH_FD_CONTROL, &message, &fd) <= 0)
             exit(0);
+        *ret_port = message.arg == BH_CLIENT_RETURNS;
         if (message.op == BH_CONTROL_CLIENT && fd >= 0)
             return fd;
         if (fd >= 0)
@@ -38,6 +39,8 @@ int main(void)
     static struct bh_front front;
     const struct bh_boot *boot;
     const uint64_t *settings;
+    bool port = false;
+    int client;
 
     bh_log_init("bulkhead-front", BH_LOG_NOTICE);
     boot = bh_boot_map();
@@ -49,8 +52,10 @@ int main(void)
     front.audit.state->fences =
         bh_confine_self(&bh_profile_front, &bh_filter_front, boot, NULL, 0,
                         (uint32_t)settings[BH_SET_FENCES_REQUIRED], (uint32_t)settings[BH_SET_FENCES_OFF]);
-    if (bh_front_init(&front, BH_FD_CONTROL, wait_for_client(), boot->epoch) < 0)
+    client = wait_for_client(&port);
+    if (bh_front_init(&front, BH_FD_CONTROL, client, boot->epoch) < 0)
         bh_die(1, "no memory to serve a connection");
+    front.client.returns = port;
     while (bh_front_step(&front, -1))
         ;
     bh_front_deinit(&front);

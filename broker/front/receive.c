@@ -124,7 +124,7 @@ void bh_receive(struct bh_front *front, uint8_t worker)
             return;
         }
         if (bh_transport_pending(&front->client) > BH_OUT_HIGH)
-            bh_transport_flush(&front->client);
+            bh_front_flush(front);
         if (front->state != BH_STREAMING || bh_transport_pending(&front->client) > BH_STREAM_HIGH)
             return;
     }

@@ -6,6 +6,7 @@
 #include "broker/front/transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,6 +64,13 @@ void bh_transport_read(struct bh_transport *t)
     } else if (errno != EAGAIN || t->gone) {
         t->ended = t->gone = true;
     }
+}
+
+bool bh_transport_left(const struct bh_transport *t)
+{
+    struct pollfd poller = { .fd = t->fd };
+
+    return poll(&poller, 1, 0) > 0;
 }
 
 void bh_transport_eat(struct bh_transport *t, size_t n)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "protocol/json/convert.h"
 
@@ -21,8 +22,10 @@
 struct bh_transport {
     int fd;
     bool ended, gone;
-    bool line_open; /* the last byte that was written did not end a line */
-    char *in;       /* BH_READ_AHEAD_MAX bytes; those from `at` to `len` are not eaten yet */
+    bool returns;     /* a port: where one host was, another may come */
+    uint64_t left_ms; /* when nobody was there and yet something was read; 0 = somebody is there */
+    bool line_open;   /* the last byte that was written did not end a line */
+    char *in;         /* BH_READ_AHEAD_MAX bytes; those from `at` to `len` are not eaten yet */
     size_t at, len;
     size_t scanned;    /* up to here there is no 0xFF */
     size_t high;       /* bytes of `in` that may hold anything */
@@ -39,6 +42,9 @@ bool bh_transport_wants_input(const struct bh_transport *t);
 
 /* One read of at most BH_READ_MAX bytes. */
 void bh_transport_read(struct bh_transport *t);
+
+/* True if nobody is at the other end now. A port's host may come back, a socket's client does not. */
+bool bh_transport_left(const struct bh_transport *t);
 
 /* Input that is not eaten yet, and eating it. */
 static inline size_t bh_transport_held(const struct bh_transport *t)

@@ -61,10 +61,12 @@ struct bh_state {
     uint64_t refused_since_ms;            /* CLOCK_BOOTTIME of the first of `refused` */
     uint32_t refused, zero;               /* refusals in that second */
     uint64_t open_handles;
-    uint32_t owed;                  /* front: 1 while a request is taken and its reply is not complete */
-    uint32_t line_open;             /* front: 1 while a reply line is half sent */
-    uint32_t behind;                /* front: bytes of later requests that it holds */
-    uint32_t fences;                /* what confine_self achieved, boot.fences included */
+    uint32_t owed;      /* front: 1 while a request is taken and its reply is not complete */
+    uint32_t line_open; /* front: 1 while a reply line is half sent */
+    uint32_t behind;    /* front: bytes of later requests that it holds */
+    uint32_t fences;    /* what confine_self achieved, boot.fences included */
+    uint32_t unsettled; /* front: 1 while bytes are read or written that the three above do not tell of yet */
+    uint32_t pad;
     uint64_t counted_since_ms;      /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
     uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
     uint32_t edition; /* of the newest slice of its channel: the supervisor writes it, the process compares */

@@ -20,12 +20,17 @@ enum bh_control_op {
     BH_CONTROL_SEGMENT, /* arg: 0; audit wants the next log segment, or gets it */
     BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
     BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
-    BH_CONTROL_CLIENT,  /* arg: 0; fd: the connection to serve (front) */
+    BH_CONTROL_CLIENT,  /* arg: enum bh_client_kind; fd: the connection or port to serve (front) */
     BH_CONTROL_SOURCE, /* arg: source number, + BH_SOURCES_MAX if it is a former owner's; fd: receiving end of
                           its record queue (audit) */
     BH_CONTROL_POLICY, /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
     BH_CONTROL_LEAVE,  /* arg: 0; a successor would serve better: nothing more is sent to it, and it ends */
     BH_CONTROL_OP_END,
+};
+
+enum bh_client_kind {
+    BH_CLIENT_LEAVES,  /* a socket, or a line: when the client has left, nobody comes any more */
+    BH_CLIENT_RETURNS, /* a port: another host may come through the same descriptor */
 };
 
 struct bh_control {

@@ -3,15 +3,18 @@
  * Wordings are compared where clients compare them.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -1200,6 +1203,85 @@ static void test_client_hangs_up_behind_requests(void **state)
     assert_true(f->over);
 }
 
+/* The reading end of a FIFO takes the place of the connection: like a port it says HUP while nobody is there,
+ * and no more when somebody is again. It cannot be written to, so nothing is said that has an answer. */
+static char port_name[64];
+
+static int plug_port(void)
+{
+    int port;
+
+    (void)snprintf(port_name, sizeof(port_name), "/tmp/bh-front-%d", (int)getpid());
+    (void)unlink(port_name);
+    assert_int_equal(mkfifo(port_name, 0600), 0);
+    port = open(port_name, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(dup2(port, f->front.client.fd), f->front.client.fd);
+    (void)close(port);
+    f->front.client.returns = true;
+    return open(port_name, O_WRONLY);
+}
+
+static void host_says_and_leaves(int host, const char *text)
+{
+    assert_int_equal(write(host, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(host);
+    fixture_settle(f);
+}
+
+/* Nothing was read when he was gone: what the next one says is for the next front. */
+static void test_host_leaves_a_port(void **state)
+{
+    int host;
+
+    (void)state;
+    fixture_start(f);
+    host = plug_port();
+    assert_int_equal(write(host, "{\"exe", 5), 5);
+    fixture_settle(f);
+    assert_false(f->over);
+    (void)close(host);
+    fixture_settle(f);
+    assert_true(f->over);
+    (void)unlink(port_name);
+}
+
+/* Something was: it may be the next one's, if he is there at once. */
+static void test_host_returns_to_a_port(void **state)
+{
+    int host;
+
+    (void)state;
+    fixture_start(f);
+    host_says_and_leaves(plug_port(), "{\"exe");
+    assert_false(f->over);
+    assert_true(f->front.client.left_ms > 0);
+    host = open(port_name, O_WRONLY);
+    fixture_settle(f);
+    assert_false(f->over);
+    assert_int_equal(f->front.client.left_ms, 0);
+    assert_int_equal(write(host, "cute", 4), 4);
+    fixture_settle(f);
+    assert_false(f->over);
+    (void)close(host);
+    fixture_settle(f);
+    assert_true(f->over);
+    (void)unlink(port_name);
+}
+
+static void test_host_does_not_return_to_a_port(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    host_says_and_leaves(plug_port(), "{\"exe");
+    f->front.client.left_ms -= BH_RETURN_MS / 2;
+    fixture_settle(f);
+    assert_false(f->over);
+    f->front.client.left_ms -= BH_RETURN_MS / 2;
+    fixture_settle(f);
+    assert_true(f->over);
+    (void)unlink(port_name);
+}
+
 static void test_supervisor_ends(void **state)
 {
     (void)state;
@@ -1233,6 +1315,61 @@ static void test_successor_closes_what_it_cannot_mend(void **state)
     (void)hear();
     assert_int_equal(count_lines(), 1);
     assert_true(f->over);
+}
+
+/* Nobody can know what of the bytes went out: a port, which cannot be closed, gets a line feed and an error.
+ */
+static void test_successor_of_one_that_died_with_bytes_under_way(void **state)
+{
+    (void)state;
+    f->page.unsettled = 1;
+    fixture_start(f);
+    (void)hear();
+    assert_int_equal(heard[0], '\n');
+    assert_int_equal(count_lines(), 2);
+    assert_int_equal(f->page.unsettled, 0);
+    assert_false(f->over);
+    assert_says(PING, PONG);
+}
+
+static volatile sig_atomic_t unsettled_in_write = -1;
+
+static void note_the_page(int number)
+{
+    (void)number;
+    unsettled_in_write = (sig_atomic_t)f->page.unsettled;
+}
+
+/* A write to a client that reads no more raises the signal while it is made. */
+static void test_page_is_unsettled_while_bytes_move(void **state)
+{
+    void (*before)(int) = signal(SIGPIPE, note_the_page);
+
+    (void)state;
+    fixture_start(f);
+    assert_int_equal(f->page.unsettled, 0);
+    assert_int_equal(shutdown(f->client, SHUT_RD), 0);
+    say(PING);
+    (void)signal(SIGPIPE, before);
+    assert_int_equal(unsettled_in_write, 1);
+    assert_int_equal(f->page.unsettled, 0);
+}
+
+/* The next host of a port must not take its own reply for the end of this one. */
+static void test_half_a_line_is_remembered_when_the_client_leaves(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    f->front.client.line_open = true;
+    f->page.owed = 1;
+    (void)shutdown(f->client, SHUT_RDWR);
+    fixture_settle(f);
+    assert_true(f->over);
+    bh_front_deinit(&f->front);
+    assert_int_equal(f->page.line_open, 1);
+    assert_int_equal(f->page.owed, 0);
+    assert_int_equal(f->page.behind, 0);
+    f->started = false;
 }
 
 static void test_counts_outlive_the_front_and_are_told_once_a_minute(void **state)
@@ -1309,9 +1446,15 @@ int main(void)
         TEST(test_client_leaves),
         TEST(test_half_closed_client_gets_its_reply),
         TEST(test_client_hangs_up_behind_requests),
+        TEST(test_host_leaves_a_port),
+        TEST(test_host_returns_to_a_port),
+        TEST(test_host_does_not_return_to_a_port),
         TEST(test_supervisor_ends),
         TEST(test_successor_mends_the_connection),
         TEST(test_successor_closes_what_it_cannot_mend),
+        TEST(test_successor_of_one_that_died_with_bytes_under_way),
+        TEST(test_page_is_unsettled_while_bytes_move),
+        TEST(test_half_a_line_is_remembered_when_the_client_leaves),
         TEST(test_counts_outlive_the_front_and_are_told_once_a_minute),
     };
 
