@@ -81,6 +81,16 @@ static void print_agent(struct json_object *status, bool alive)
         print_row("missing", json_object_get_string(json_object_array_get_idx(list(status, "missing"), i)));
 }
 
+static void print_host(const char *host)
+{
+    if (*host) {
+        printf(" (");
+        ctl_print_clean(stdout, host);
+        putchar(')');
+    }
+    putchar('\n');
+}
+
 /* Cells of the clean kind: names that the agent's build knows. */
 static void print_channels(struct json_object *channels)
 {
@@ -95,7 +105,7 @@ static void print_channels(struct json_object *channels)
         ctl_print_clean(stdout, ctl_json_text(row, "method", ""));
         putchar(':');
         ctl_print_clean(stdout, ctl_json_text(row, "path", ""));
-        putchar('\n');
+        print_host(ctl_json_text(row, "host", ""));
     }
 }
 

@@ -27,6 +27,7 @@
 #include "broker/supervisor/daemon.h"
 #include "broker/supervisor/lists.h"
 #include "broker/supervisor/supervisor.h"
+#include "broker/supervisor/way.h"
 #include "policy/confine/caps.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
@@ -51,6 +52,7 @@ static int block_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGIO);
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         bh_die(1, "cannot block signals: %s", strerror(errno));
@@ -223,7 +225,11 @@ static void serve_signals(struct bh_supervisor *s, int fd)
             bh_reload(s);
             break;
         case SIGUSR1:
+            bh_reap(s); /* nobody who is dead is shown alive */
             bh_status_write(s);
+            break;
+        case SIGIO: /* of a port whose host was away */
+            bh_channels_signalled(s);
             break;
         default: /* SIGCHLD: reaped in every round */
             break;
@@ -231,13 +237,22 @@ static void serve_signals(struct bh_supervisor *s, int fd)
     }
 }
 
-/* A channel is listened to while its front is there and free. */
-static bool wants_client(struct bh_supervisor *s, unsigned channel)
+static int sooner(int a, int b)
 {
-    const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)channel, BH_NO_USER);
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
 
-    return front && s->channels[channel].row && front->pid && front->control >= 0 &&
-           s->channels[channel].client < 0;
+/* Channels say which fronts are wanted, and starting those may serve a channel. Returns milliseconds until
+ * there is something to do, or -1. */
+static int do_what_is_due(struct bh_supervisor *s)
+{
+    int next;
+
+    bh_channels_step(s);
+    next = bh_start_wanted(s);
+    return sooner(next, bh_channels_due(s));
 }
 
 /* One round: what is to be watched, wait, serve. */
@@ -245,13 +260,14 @@ static void round_of(struct bh_supervisor *s, int signals)
 {
     struct pollfd fds[1 + BH_CHANNELS_MAX + BH_PROCESSES_MAX] = { { .fd = signals, .events = POLLIN } };
     struct pollfd *listeners = fds + 1, *controls = fds + 1 + BH_CHANNELS_MAX;
+    int timeout = do_what_is_due(s);
     const unsigned n_channels = s->n_channels, n_processes = s->n_processes; /* a reload may add some */
-    int timeout = bh_start_wanted(s);
 
+    if (s->over)
+        stop(s, 0);
     for (unsigned i = 0; i < BH_CHANNELS_MAX; i++)
-        listeners[i] =
-            (struct pollfd){ .fd = i < n_channels && wants_client(s, i) ? s->channels[i].listener : -1,
-                             .events = POLLIN };
+        listeners[i] = (struct pollfd){ .fd = i < n_channels ? bh_channel_watched(s, &s->channels[i]) : -1,
+                                        .events = POLLIN };
     for (unsigned i = 0; i < n_processes; i++)
         controls[i] = (struct pollfd){ .fd = s->processes[i].control, .events = POLLIN };
     if (poll(fds, 1 + BH_CHANNELS_MAX + n_processes, timeout) < 0)
@@ -262,8 +278,8 @@ static void round_of(struct bh_supervisor *s, int signals)
             bh_requests_serve(s, &s->processes[i]);
     bh_reap(s);
     for (unsigned i = 0; i < n_channels; i++)
-        if (listeners[i].revents && wants_client(s, i))
-            bh_channel_accept(s, &s->channels[i]);
+        if (listeners[i].revents)
+            bh_channel_readable(s, &s->channels[i]);
 }
 
 static void say_start(struct bh_supervisor *s)
@@ -274,8 +290,9 @@ static void say_start(struct bh_supervisor *s)
         bh_log(BH_LOG_WARNING,
                "started by an ordinary user: fences that need root are missing; see bulkheadctl status");
     for (unsigned i = 0; i < s->n_channels; i++)
-        bh_log(BH_LOG_NOTICE, "channel %s listens on %s under %s", s->channels[i].row->name,
-               s->channels[i].path, s->policy_source);
+        bh_log(BH_LOG_NOTICE, "channel %s: %s %s (%s), under %s", s->channels[i].row->name,
+               s->channels[i].way->name, s->channels[i].path, bh_channel_host(&s->channels[i]),
+               s->policy_source);
     bh_lists_say(s);
 }
 
@@ -317,7 +334,7 @@ static void await_first(struct bh_supervisor *s)
             stop(s, 1);
         (void)poll(NULL, 0, 2);
         bh_reap(s);
-        (void)bh_start_wanted(s);
+        (void)do_what_is_due(s);
     }
 }
 
@@ -329,8 +346,8 @@ int main(int argc, char **argv)
     prepare(s, argc, argv);
     signals = block_signals();
     open_log(s);
+    (void)do_what_is_due(s);
     say_start(s);
-    (void)bh_start_wanted(s);
     if (s->options.daemon)
         await_first(s);
     bh_status_write(s);

@@ -27,6 +27,9 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
+/* Root's own channel, where the policy has no channel lines: main's rules, under this name. */
+static const struct bh_bundle_row local_row = { .name = BH_CHANNEL_LOCAL, .method = "local" };
+
 /* A channel's own copy of its slice, narrowed by -a and -b, in sealed memory. 0, -EBADMSG or -errno. */
 static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, const void *slice,
                        size_t size)
@@ -43,12 +46,15 @@ static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, 
         row->policy = (struct bh_policy){ 0 };
         return r;
     }
+    (void)snprintf(copy->channel, sizeof(copy->channel), "%s", row->row->name);
     bh_narrow(copy, s->options.allow_rpcs, s->options.block_rpcs);
     row->slice_fd = bh_memfd_new("bulkhead-policy", copy, size);
     return row->slice_fd < 0 ? row->slice_fd : bh_memfd_seal(row->slice_fd);
 }
 
-static int add_row(const struct bh_supervisor *s, struct bh_epoch *epoch, const struct bh_bundle_row *row)
+/* `row` with the slice of `from`. */
+static int add_row(const struct bh_supervisor *s, struct bh_epoch *epoch, const struct bh_bundle_row *row,
+                   const struct bh_bundle_row *from)
 {
     struct bh_epoch_row *ret = &epoch->rows[epoch->n++];
 
@@ -56,7 +62,7 @@ static int add_row(const struct bh_supervisor *s, struct bh_epoch *epoch, const 
     if (!ret->row)
         return -ENOMEM;
     *ret->row = *row;
-    return adopt_slice(s, ret, (const char *)epoch->bundle + row->offset, row->size);
+    return adopt_slice(s, ret, (const char *)epoch->bundle + from->offset, from->size);
 }
 
 /* Opens bundle and slices; the bytes are copied. 0, -EBADMSG or -errno. */
@@ -76,7 +82,9 @@ static int adopt(const struct bh_supervisor *s, struct bh_epoch *epoch, const vo
     if (bundle->count == 0 || bundle->count > BH_CHANNELS_MAX)
         return -EBADMSG;
     for (uint32_t i = 0; i < bundle->count && r == 0; i++)
-        r = add_row(s, epoch, &bundle->rows[i]);
+        r = add_row(s, epoch, &bundle->rows[i], &bundle->rows[i]);
+    if (r == 0 && bh_bundle_governs_local(bundle))
+        r = add_row(s, epoch, &local_row, &bundle->rows[0]);
     return r;
 }
 
@@ -278,7 +286,7 @@ void bh_supervisor_load_policy(struct bh_supervisor *s)
     static struct bh_epoch epoch;
 
     for (size_t i = 0; i < BH_ARRAY_SIZE(s->channels); i++)
-        s->channels[i] = (struct bh_channel_row){ .slice_fd = -1, .listener = -1, .client = -1 };
+        s->channels[i] = (struct bh_channel_row){ .slice_fd = -1, .fd = -1, .client = -1 };
     if (bh_epoch_load(s, &epoch) < 0)
         fall_back(s, &epoch);
     for (unsigned i = 0; i < epoch.n; i++)

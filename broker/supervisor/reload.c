@@ -21,7 +21,7 @@
 
 #include "broker/audit/chain.h"
 #include "broker/supervisor/logfile.h"
-#include "broker/supervisor/supervisor.h"
+#include "broker/supervisor/way.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
@@ -237,7 +237,7 @@ static void open_rest(struct bh_supervisor *s, struct plan *plan)
         } else {
             struct bh_channel_row *channel = &s->channels[plan->slot[i]];
 
-            bh_log(BH_LOG_NOTICE, "channel %s listens on %s", channel->row->name, channel->path);
+            bh_log(BH_LOG_NOTICE, "channel %s: %s %s", channel->row->name, channel->way->name, channel->path);
         }
     }
 }

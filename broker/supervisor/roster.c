@@ -7,8 +7,8 @@
 const struct bh_role_row bh_roster[BH_ROLE_COUNT] = {
     [BH_ROLE_AUDIT] = { "audit", &bh_profile_audit, .keeps_running = true, .may_ask_segment = true,
                         .worker = -1 },
-    [BH_ROLE_FRONT] = { "front", &bh_profile_front, .per_channel = true, .keeps_running = true,
-                        .may_start_workers = true, .may_ask_policy = true, .worker = BH_WORKER_FRONT },
+    [BH_ROLE_FRONT] = { "front", &bh_profile_front, .per_channel = true, .may_start_workers = true,
+                        .may_ask_policy = true, .worker = BH_WORKER_FRONT },
     [BH_ROLE_INFO] = { "info", &bh_profile_info, .per_channel = true, .may_ask_policy = true,
                        .worker = BH_WORKER_INFO },
     [BH_ROLE_FS] = { "fs", &bh_profile_fs, .per_channel = true, .may_start_openers = true,

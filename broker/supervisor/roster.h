@@ -17,7 +17,8 @@ struct bh_role_row {
     const char *name; /* "fs" */
     const struct bh_profile *profile;
     bool per_channel;
-    bool keeps_running; /* started with the agent, and again whenever it ends; else on first use */
+    bool keeps_running; /* started with the agent, and again whenever it ends; else when it is asked for: a
+                           front by its channel, a worker by its front */
     bool may_start_workers, may_start_openers, may_ask_segment, may_ask_policy,
         may_leave; /* control messages it may send */
     int worker;    /* enum bh_worker_id that it serves, or -1 */

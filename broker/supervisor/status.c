@@ -11,7 +11,7 @@
 
 #include "broker/audit/store.h"
 #include "broker/supervisor/narrow.h"
-#include "broker/supervisor/supervisor.h"
+#include "broker/supervisor/way.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
@@ -119,8 +119,9 @@ static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
     }
     fputs("    {", out);
     member(out, "name", channel->policy.slice->channel);
-    member(out, "method", "unix-listen");
+    member(out, "method", channel->way->name);
     member(out, "path", channel->path);
+    member(out, "host", bh_channel_host(channel));
     fprintf(out, "\"requests\": %llu, \"denials\": %llu, \"failures\": %llu, \"handles\": %llu}",
             (unsigned long long)requests, (unsigned long long)denials, (unsigned long long)failures,
             (unsigned long long)handles);

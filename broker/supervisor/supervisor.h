@@ -43,7 +43,7 @@ struct bh_process {
     char next_label[BH_PROCESS_LABEL_MAX]; /* the owner to be, when what still runs is gone; "" = none */
     struct bh_budget budget;
     uint32_t restarts;
-    bool wanted;         /* keeps_running, and waiting for its budget */
+    bool wanted;         /* to be started as soon as its budget allows it */
     bool dying;          /* killed, not yet reaped: its socket is not handed out any more */
     uint64_t give_up_ms; /* dying: when it is no longer waited for */
     bool asked;          /* its client asked for it while it was dying, and is answered when it is gone */
@@ -58,6 +58,17 @@ struct bh_process {
         retire_ms; /* CLOCK_BOOTTIME: an opener of an older policy is ended then at the latest; 0 = never */
 };
 
+#define BH_CHANNEL_LOCAL "local" /* root's own channel */
+#define BH_CHANNEL_PATH_MAX 255  /* bytes of a device's or socket's path, without the NUL */
+
+enum bh_channel_state {
+    BH_CHANNEL_CLOSED,    /* not opened, or given up */
+    BH_CHANNEL_ABSENT,    /* could not be opened, or was unplugged: tried again when it is due */
+    BH_CHANNEL_LISTENING, /* waits for a client */
+    BH_CHANNEL_AWAY,      /* a port whose host is not there: looked at when it is due */
+    BH_CHANNEL_PRESENT,   /* a front serves the host, or will when it has started */
+};
+
 /* Slots keep their index, which numbers audit sources. One that no channel of the policy has: `row` is NULL,
  * and nothing else of it counts. */
 struct bh_channel_row {
@@ -65,12 +76,19 @@ struct bh_channel_row {
     struct bh_policy policy;   /* over malloc'ed memory */
     int slice_fd;              /* sealed memory with its slice */
     uint32_t edition;          /* number of the slice: no two slices of a run have the same */
-    int listener;              /* -1: not open */
-    int client;                /* our copy of the connection that the front serves, or -1 */
+    const struct bh_way *way;  /* how its host is reached (way.h); set when it is opened */
+    enum bh_channel_state state;
+    int fd;      /* listening socket, or the port; -1: not open */
+    int client;  /* listener: our copy of the connection that the front serves, or -1 */
+    bool served; /* port: the front has it */
+    bool armed;  /* port: the kernel tells us of changes */
+    dev_t device;
+    uint64_t due_ms, offered_ms, refused_ms; /* CLOCK_BOOTTIME */
     uint32_t epoch;
-    char path[BH_SOCKET_PATH_MAX + 1];
+    char path[BH_CHANNEL_PATH_MAX + 1];
 };
 
+struct bh_way;
 struct bh_log_store;
 struct bh_audit_state;
 struct bh_audit_names;
@@ -110,6 +128,7 @@ struct bh_supervisor {
     char cwd[512];
     bool privileged; /* started by root */
     bool stopping;
+    bool over; /* the last port is gone: the agent is to end */
     struct bh_log_store *store;
     const struct bh_audit_state *audit_state; /* the audit process's page */
     uint64_t generation;                      /* of status.json */
@@ -193,15 +212,29 @@ struct bh_sight {
 /* Derives view, user and capabilities of a process from its profile and its channel's slice. 0 or -errno. */
 int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, struct bh_sight *ret);
 
-/* --- channel.c: connections --------------------------------------------------- */
+/* --- channel.c: the life of a channel ------------------------------------------ */
 
-/* Opens the way to a channel's host. 0, or -errno with a sentence in `why`. */
+/*
+ * Opens the way to a channel's host. 0, or -errno with a sentence in `why`. With retry-path it is also 0 for
+ * what is not there yet: that is logged, and tried again.
+ */
 int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, char *why, size_t size);
 /* Gives it up, and removes what we made in the file system; its processes are the caller's. */
 void bh_channel_close(struct bh_supervisor *s, struct bh_channel_row *channel);
-/* Takes the next client of a channel, if its front is free. */
-void bh_channel_accept(struct bh_supervisor *s, struct bh_channel_row *channel);
-/* The front has been started: gives it the connection that its predecessor left behind, if any. */
+/* Does what is due: looks at ports, offers them to fronts, and says which fronts are wanted. */
+void bh_channels_step(struct bh_supervisor *s);
+/* Milliseconds until bh_channels_step has something to do, or -1. */
+int bh_channels_due(const struct bh_supervisor *s);
+/* SIGIO: a port whose host was away has changed. */
+void bh_channels_signalled(struct bh_supervisor *s);
+/* The socket to be polled for clients, or -1. */
+int bh_channel_watched(struct bh_supervisor *s, const struct bh_channel_row *channel);
+/* It has one: gives it to the front, or has a front started for it. */
+void bh_channel_readable(struct bh_supervisor *s, struct bh_channel_row *channel);
+/* Where its host is, for the status: "present", "away", "absent" or "listening". */
+const char *bh_channel_host(const struct bh_channel_row *channel);
+/* The front has been started: gives it the host that is there, or the connection that its predecessor left
+ * behind. */
 void bh_channel_front_started(struct bh_supervisor *s, struct bh_process *front);
 /* The front has ended: `clean` if its client left and all is said. */
 void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *front, bool clean);

@@ -207,6 +207,7 @@ class Agent(Peer):
     def __init__(self, folder, policy="open", *options, build=None, cwd=None, prefix=()):
         super().__init__(folder, *options, cwd=cwd, prefix=prefix)
         self.build = pathlib.Path(build or BUILD)
+        self.way = ["-m", "unix-listen", "-p", str(self.socket)]
         self.policy = policy
         if "\n" in policy:
             self.policy = str(self.folder / "policy")
@@ -218,8 +219,8 @@ class Agent(Peer):
         path.chmod(0o600)
 
     def command(self):
-        return [*self.prefix, str(self.build / "bulkhead"), "--policy", self.policy, "-m", "unix-listen",
-                "-p", str(self.socket), "-t", str(self.folder), *self.options]
+        return [*self.prefix, str(self.build / "bulkhead"), "--policy", self.policy, *self.way, "-t", str(self.folder),
+                *self.options]
 
     def status(self):
         """status.json as it is now: the supervisor writes it anew on SIGUSR1."""
@@ -234,8 +235,7 @@ class Agent(Peer):
         return [row for row in rows if name in (None, row["name"], row["role"])]
 
     def pid(self, name):
-        rows = self.processes(name)
-        assert rows, f"no process {name} in {self.status()['processes']}"
+        rows = wait_for(lambda: self.processes(name), 5, f"a process {name} to run")
         return rows[0]["pid"]
 
     def ctl(self, *arguments, check=True, **options):

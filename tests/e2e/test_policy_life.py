@@ -96,7 +96,7 @@ def test_explain_record(start, folder):
 
 
 @pytest.mark.parametrize("arguments,words", [
-    (["-m", "pigeon", "-p", "/x"], "unix-listen"), (["-m", "unix-listen"], "-p"),
+    (["-m", "pigeon", "-p", "/x"], "unix-listen"), (["-m", "unix-listen"], "-p"), (["-m", "vsock-listen"], "-p"),
     (["-m", "unix-listen", "-p", "/" + "x" * 107], "107"), (["--frobnicate"], "--help")])
 def test_command_line_mistakes(arguments, words):
     done = subprocess.run([BUILD / "bulkhead", *arguments], capture_output=True, text=True, timeout=10)
