@@ -119,7 +119,7 @@ def test_bad_policy_keeps_the_old_one_loudly(start, text):
         wait_for(lambda: any(row.get("text") == outcome["message"] for row in agent.audit("event")), 5, "event")
         client.ok("guest-get-host-name")
         status = agent.status()
-        assert status["policy"]["digest"] == digest and [row["name"] for row in status["channels"]] == ["main"]
+        assert status["policy"]["digest"] == digest and [row["name"] for row in status["channels"]] == ["main", "local"]
         adopt(agent, INVENTORY + "deny guest-get-host-name\n")
         client.error("guest-get-host-name")
 
