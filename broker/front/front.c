@@ -66,12 +66,12 @@ static void do_call(struct bh_front *front)
 static void do_open(struct bh_front *front)
 {
     bh_reply_open(&front->client.out, front->request.row);
-    bh_reply_bytes(&front->client, &front->way.base64, front->payload, front->way.data_len);
+    bh_reply_bytes(&front->client, &front->way.base64, front->way.data.ptr, front->way.data.len);
 }
 
 static void do_bytes(struct bh_front *front)
 {
-    bh_reply_bytes(&front->client, &front->way.base64, front->payload, front->way.data_len);
+    bh_reply_bytes(&front->client, &front->way.base64, front->way.data.ptr, front->way.data.len);
 }
 
 static void do_reply(struct bh_front *front)

@@ -36,6 +36,7 @@
 #define BH_START_MS 1000                         /* until the supervisor has answered a START */
 #define BH_STAGE_MS 30000                        /* until a worker takes more of a staged argument */
 #define BH_RETURN_MS 100                         /* for a host that left with bytes unread to be back */
+#define BH_QUIET_MS 100                          /* without a byte: memory that bulk needed is given back */
 #define BH_CLAIM_MS 1000                         /* between two records about malformed input */
 
 #define BH_NO_WORKER BH_WORKER_COUNT
@@ -73,8 +74,8 @@ struct bh_under_way {
     size_t sent;
     uint64_t streamed; /* bytes of the bulk return member */
     struct bh_base64 base64;
-    size_t data_len; /* of the DATA frame in `payload` */
-    void *ret;       /* decoded return value, in the arena */
+    struct bh_bytes data; /* of the DATA frame that has come, in `room` */
+    void *ret;            /* decoded return value, in the arena */
 };
 
 struct bh_front {
@@ -100,7 +101,8 @@ struct bh_front {
     struct bh_out gathered;      /* a return value in several frames */
     uint64_t claimed_ms, claims; /* malformed requests that are not recorded yet */
     uint16_t claim_code;
-    uint8_t payload[BH_FRAME_PAYLOAD_MAX];
+    size_t room_high, lift_high;  /* bytes of `room` and `lift.bytes` that hold memory */
+    uint8_t room[BH_PACKET_ROOM]; /* what a worker sent */
 };
 
 /* --- front.c ---------------------------------------------------------------- */
@@ -201,6 +203,14 @@ bool bh_front_renew(struct bh_front *front);
 
 /* The slice that was asked for has come; `fd` stays the caller's. */
 void bh_front_adopt(struct bh_front *front, int fd, uint32_t size);
+
+/* --- trim.c ------------------------------------------------------------------- */
+
+/* True if nothing is under way and memory is held that only bulk needed. */
+bool bh_front_has_slack(const struct bh_front *front);
+
+/* Gives it back. */
+void bh_front_trim(struct bh_front *front);
 
 /* --- claim.c ------------------------------------------------------------------ */
 

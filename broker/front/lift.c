@@ -86,6 +86,8 @@ bool bh_front_lift(void *context, unsigned which, const char *data, size_t len)
         return true;
     }
     lift->len += (size_t)n;
+    if (lift->len > front->lift_high)
+        front->lift_high = lift->len;
     lift->total += (size_t)n;
     if (!to || lift->total > lift->limit)
         spoil(front, BH_E_ARG_RANGE, "the data is longer than the command takes");

@@ -208,6 +208,8 @@ static int timeout(const struct bh_front *front, int claim_due, int max_ms)
         return 0; /* what was sent before the client left is still there to read */
     if (front->client.left_ms)
         max_ms = sooner(max_ms, LOOK_MS);
+    if (bh_front_has_slack(front))
+        max_ms = sooner(max_ms, BH_QUIET_MS);
     return sooner(max_ms, sooner(bh_route_due(front), claim_due));
 }
 
@@ -307,6 +309,8 @@ bool bh_front_step(struct bh_front *front, int max_ms)
         bh_die(1, "poll: %m");
     if (n < 0)
         memset(watch.fds, 0, sizeof(watch.fds)); /* nothing is known to be ready */
+    if (n == 0 && bh_front_has_slack(front))
+        bh_front_trim(front);
     if (watch.fds[0].revents && !bh_receive_control(front))
         return false;
     look_at_workers(front, &watch);

@@ -13,7 +13,7 @@
 #include "protocol/wire/codec.h"
 #include "protocol/wire/control.h"
 
-#define FRAMES_MAX 16 /* frames read from one worker before anyone else has his turn */
+#define PACKETS_MAX 16 /* packets read from one worker before anyone else has his turn */
 
 static void foul(struct bh_front *front, uint8_t worker)
 {
@@ -23,21 +23,21 @@ static void foul(struct bh_front *front, uint8_t worker)
         bh_route_close(front, worker, true);
 }
 
-static bool take_data(struct bh_front *front, const struct bh_frame *frame)
+static bool take_data(struct bh_front *front, const struct bh_frame *frame, const uint8_t *payload)
 {
     const struct bh_field *bulk = front->request.row->bulk_ret;
 
     if (!bulk || frame->length == 0 || front->way.streamed + frame->length > bulk->limit)
         return false;
-    front->way.data_len = frame->length;
+    front->way.data = (struct bh_bytes){ payload, frame->length };
     front->way.streamed += frame->length;
     bh_front_fire(front, BH_ON_DATA);
     return true;
 }
 
-static bool take_error(struct bh_front *front, const struct bh_frame *frame)
+static bool take_error(struct bh_front *front, const struct bh_frame *frame, const uint8_t *payload)
 {
-    if ((frame->flags & BH_FRAME_MORE) || bh_error_parse(front->payload, frame->length, &front->error) < 0)
+    if ((frame->flags & BH_FRAME_MORE) || bh_error_parse(payload, frame->length, &front->error) < 0)
         return false;
     front->way.id = 0;
     bh_front_fire(front, BH_ON_ERROR);
@@ -63,7 +63,7 @@ static bool decode_reply(struct bh_front *front, const void *data, size_t len)
     return true;
 }
 
-static bool take_reply(struct bh_front *front, const struct bh_frame *frame)
+static bool take_reply(struct bh_front *front, const struct bh_frame *frame, const uint8_t *payload)
 {
     struct bh_out *gathered = &front->gathered;
     bool more = frame->flags & BH_FRAME_MORE;
@@ -71,13 +71,13 @@ static bool take_reply(struct bh_front *front, const struct bh_frame *frame)
     if (gathered->len + frame->length > front->request.row->reply_max || (more && frame->length == 0))
         return false;
     if (!more && gathered->len == 0)
-        return decode_reply(front, front->payload, frame->length);
-    bh_out_raw(gathered, (const char *)front->payload, frame->length);
+        return decode_reply(front, payload, frame->length);
+    bh_out_raw(gathered, (const char *)payload, frame->length);
     return !gathered->failed && (more || decode_reply(front, gathered->data, gathered->len));
 }
 
 /* False: the frame is one that this worker must not send now. */
-static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *frame)
+static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *frame, const uint8_t *payload)
 {
     bool expected = front->state == BH_WAITING || front->state == BH_STREAMING;
 
@@ -90,11 +90,11 @@ static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *
         return false;
     switch (frame->type) {
     case BH_FRAME_DATA:
-        return take_data(front, frame);
+        return take_data(front, frame, payload);
     case BH_FRAME_REPLY:
-        return take_reply(front, frame);
+        return take_reply(front, frame, payload);
     case BH_FRAME_ERROR:
-        return take_error(front, frame);
+        return take_error(front, frame, payload);
     case BH_FRAME_AGAIN:
         if (frame->length > 0 || frame->flags || front->state != BH_WAITING || front->way.staged)
             return false;
@@ -105,17 +105,29 @@ static bool take(struct bh_front *front, uint8_t worker, const struct bh_frame *
     }
 }
 
+/* The frames of one packet, as if they had come alone. */
+static bool take_packet(struct bh_front *front, uint8_t worker, const struct bh_frame *frame,
+                        const struct bh_tail *tail)
+{
+    if (frame->length > front->room_high)
+        front->room_high = frame->length;
+    if (!take(front, worker, frame, front->room))
+        return false;
+    return tail->frame.type == 0 || take(front, worker, &tail->frame, tail->payload);
+}
+
 void bh_receive(struct bh_front *front, uint8_t worker)
 {
     struct bh_link *link = &front->links[worker];
     struct bh_frame frame;
+    struct bh_tail tail;
 
-    for (int i = 0; i < FRAMES_MAX && link->fd >= 0; i++) {
-        int r = bh_frame_recv(link->fd, &frame, front->payload);
+    for (int i = 0; i < PACKETS_MAX && link->fd >= 0; i++) {
+        int r = bh_frame_recv(link->fd, &frame, front->room, &tail);
 
         if (r == -EAGAIN)
             return;
-        if (r == -EPROTO || (r > 0 && !take(front, worker, &frame))) {
+        if (r == -EPROTO || (r > 0 && !take_packet(front, worker, &frame, &tail))) {
             foul(front, worker);
             return;
         }

@@ -57,54 +57,65 @@ int bh_route_encode(struct bh_front *front, struct bh_error *reterr)
     return r < 0 ? bh_request_no_memory(reterr) : 0;
 }
 
-static int send_frame(struct bh_front *front, enum bh_frame_type type, bool more, const void *data,
-                      size_t len)
+static struct bh_frame frame_of(const struct bh_front *front, enum bh_frame_type type, bool more)
 {
-    struct bh_link *link = &front->links[front->way.worker];
-    struct bh_frame frame = { .type = (uint16_t)type, .command = front->way.command, .id = front->way.id };
-    int r;
-
-    frame.flags = more ? BH_FRAME_MORE : 0;
-    r = bh_frame_send(link->fd, &frame, data, len);
-    link->used |= r == 0;
-    if (r == 0)
-        front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
-    return r;
+    return (struct bh_frame){ .type = (uint16_t)type,
+                              .command = front->way.command,
+                              .flags = more ? BH_FRAME_MORE : 0,
+                              .id = front->way.id };
 }
 
-/* While the text is not complete, only full frames go. */
-static int send_staged(struct bh_front *front, bool all)
+/* `r` is what became of a packet to the worker. */
+static int sent(struct bh_front *front, int r)
 {
-    struct bh_lift *lift = &front->lift;
-    size_t least = all ? 1 : BH_FRAME_PAYLOAD_MAX;
+    if (r < 0)
+        return r;
+    front->links[front->way.worker].used = true;
+    front->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
+    return 0;
+}
+
+static size_t lifted(const struct bh_front *front)
+{
+    return front->lift.len - front->lift.at;
+}
+
+static int send_stage(struct bh_front *front, size_t n)
+{
+    struct bh_frame frame = frame_of(front, BH_FRAME_STAGE, true);
+    int fd = front->links[front->way.worker].fd;
+    int r = sent(front, bh_frame_send(fd, &frame, front->lift.bytes + front->lift.at, n));
+
+    if (r < 0)
+        return r;
+    front->lift.at += n;
+    front->way.staged = true;
+    return 0;
+}
+
+/* Full frames, as long as `keep` bytes stay. */
+static int send_staged(struct bh_front *front, size_t keep)
+{
     int r = 0;
 
-    while (r == 0 && lift->len - lift->at >= least) {
-        size_t n = lift->len - lift->at;
-
-        if (n > BH_FRAME_PAYLOAD_MAX)
-            n = BH_FRAME_PAYLOAD_MAX;
-        r = send_frame(front, BH_FRAME_STAGE, true, lift->bytes + lift->at, n);
-        if (r < 0)
-            return r;
-        lift->at += n;
-        front->way.staged = true;
-    }
-    return 0;
+    while (r == 0 && lifted(front) >= BH_FRAME_PAYLOAD_MAX + keep)
+        r = send_stage(front, BH_FRAME_PAYLOAD_MAX);
+    return r;
 }
 
 static int send_call(struct bh_front *front)
 {
     struct bh_under_way *way = &front->way;
-    int r = 0;
+    int fd = front->links[way->worker].fd, r = 0;
 
     while (r == 0 && !way->whole) {
         size_t n = way->call.len - way->sent;
         bool more = n > BH_FRAME_PAYLOAD_MAX;
+        struct bh_frame frame = frame_of(front, BH_FRAME_CALL, more);
 
         if (more)
             n = BH_FRAME_PAYLOAD_MAX;
-        r = send_frame(front, BH_FRAME_CALL, more, way->call.ptr ? way->call.ptr + way->sent : NULL, n);
+        r = sent(front, bh_frame_send(fd, &frame, way->call.ptr ? way->call.ptr + way->sent : NULL, n));
         if (r < 0)
             return r;
         way->sent += n;
@@ -112,6 +123,36 @@ static int send_call(struct bh_front *front)
         way->whole = !more;
     }
     return 0;
+}
+
+/* The last of what is staged and the call, in one packet. */
+static int send_pair(struct bh_front *front)
+{
+    struct bh_under_way *way = &front->way;
+    struct bh_lift *lift = &front->lift;
+    struct bh_frame stage = frame_of(front, BH_FRAME_STAGE, true),
+                    call = frame_of(front, BH_FRAME_CALL, false);
+    int r = sent(front, bh_frame_send_pair(front->links[way->worker].fd, &stage, lift->bytes + lift->at,
+                                           lifted(front), &call, way->call.ptr, way->call.len));
+
+    if (r < 0)
+        return r;
+    lift->at = lift->len;
+    way->sent = way->call.len;
+    way->staged = way->begun = way->whole = true;
+    return 0;
+}
+
+/* Everything that is left of a complete request. */
+static int send_rest(struct bh_front *front)
+{
+    int r = send_staged(front, 1);
+
+    if (r == 0 && lifted(front) > 0 && front->way.call.len <= BH_FRAME_TAIL_MAX)
+        return send_pair(front);
+    if (r == 0 && lifted(front) > 0)
+        r = send_stage(front, lifted(front));
+    return r < 0 ? r : send_call(front);
 }
 
 static int send_abandon(struct bh_link *link)
@@ -130,12 +171,10 @@ void bh_route_send(struct bh_front *front)
     bool complete = front->state == BH_SENDING;
     int r = link->fd < 0 ? -EAGAIN : send_abandon(link);
 
-    if (link->fd < 0 && front->lift.len - front->lift.at < BH_FRAME_PAYLOAD_MAX)
+    if (link->fd < 0 && lifted(front) < BH_FRAME_PAYLOAD_MAX)
         return; /* it is on its way, and there is room for more */
     if (r == 0)
-        r = send_staged(front, complete);
-    if (r == 0 && complete)
-        r = send_call(front);
+        r = complete ? send_rest(front) : send_staged(front, 0);
     if (r == 0)
         bh_front_fire(front, complete ? BH_ON_SENT : BH_ON_ROOM);
     else if (r == -EAGAIN)

@@ -15,7 +15,7 @@
 
 #include "protocol/json/convert.h"
 
-#define BH_READ_MAX (64u * 1024u)        /* bytes taken by one read */
+#define BH_READ_MAX (128u * 1024u)       /* bytes taken by one read */
 #define BH_READ_AHEAD_MAX (256u * 1024u) /* bytes held while a call runs */
 #define BH_OUT_MAX (64u * 1024u * 1024u) /* bytes of replies that wait for the client */
 

@@ -1,9 +1,13 @@
 /*
- * One packet between two of our processes: a fixed header and a payload, over a
- * SOCK_SEQPACKET pair. Any message may take several frames; all but the last carry
- * BH_FRAME_MORE.
+ * What two of our processes say to each other, over a SOCK_SEQPACKET pair: frames, each a fixed header and a
+ * payload. Any message may take several frames; all but the last carry BH_FRAME_MORE.
  *
- * Sender and receiver are one build: a wrong schema hash, size, type or flag is not
+ * A packet is one frame, or two: header, payload, header, payload. The second one, the tail, ends what the
+ * first one belongs to: the last STAGE carries the CALL, the last DATA the REPLY or ERROR, so that a small
+ * write or read wakes each side once. A tail has the id and the command of its head, no MORE and at most
+ * BH_FRAME_TAIL_MAX bytes. It means what it would mean as a packet of its own.
+ *
+ * Sender and receiver are one build: a wrong schema hash, size, type, flag or pair is not
  * repaired, it is -EPROTO and ends the link. No frame carries a descriptor, and
  * none can: both directions use readv and writev, which drop descriptors.
  *
@@ -28,7 +32,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BH_FRAME_PAYLOAD_MAX 65536u /* bytes */
+#include "protocol/base/err.h"
+
+/* Bytes. Large, so that bulk wakes few; small enough for a socket with the kernel's default of room. */
+#define BH_FRAME_PAYLOAD_MAX (128u * 1024u)
+#define BH_FRAME_TAIL_MAX 4096u /* bytes: every reply behind a bulk member, most arguments */
 
 enum bh_frame_type {
     BH_FRAME_CALL = 1,
@@ -53,14 +61,28 @@ struct bh_frame {
     uint64_t id;      /* chosen by the front: epoch of the front << 32 | counter; never 0 */
 };
 
+/* Bytes that a packet may have behind its first header. */
+#define BH_PACKET_ROOM (BH_FRAME_PAYLOAD_MAX + sizeof(struct bh_frame) + BH_FRAME_TAIL_MAX)
+
+/* The second frame of a packet. */
+struct bh_tail {
+    struct bh_frame frame; /* type 0: there is none */
+    const uint8_t *payload;
+};
+
 /*
- * Receives one frame into `frame` and `payload` (room for BH_FRAME_PAYLOAD_MAX bytes).
- * 1 = got one, 0 = the peer is gone, -EAGAIN, -EPROTO = not a frame of this build.
+ * Receives one packet: its first frame into `frame`, what follows into `room` (BH_PACKET_ROOM bytes), where
+ * the payload begins and that of the tail stands too.
+ * 1 = got one, 0 = the peer is gone, -EAGAIN, -EPROTO = not a packet of this build.
  */
-int bh_frame_recv(int fd, struct bh_frame *frame, void *payload);
+int bh_frame_recv(int fd, struct bh_frame *frame, void *room, struct bh_tail *ret_tail);
 
 /* Sends one frame; sets schema and length. 0, -EAGAIN (non-blocking socket, full), -EPIPE, ... */
 int bh_frame_send(int fd, struct bh_frame *frame, const void *payload, size_t len);
+
+/* Sends two as one packet: both or none. `tail_len` is at most BH_FRAME_TAIL_MAX. */
+int bh_frame_send_pair(int fd, struct bh_frame *frame, const void *payload, size_t len, struct bh_frame *tail,
+                       const void *tail_payload, size_t tail_len);
 
 /*
  * Sends `len` bytes as one message of as many frames as it takes (at least one), on a blocking socket.
@@ -76,9 +98,10 @@ struct bh_error_frame {
     uint64_t record;
 };
 
-struct bh_error;
+#define BH_ERROR_PAYLOAD_MAX (sizeof(struct bh_error_frame) + BH_ERROR_TEXT_MAX)
 
-int bh_error_send(int fd, const struct bh_frame *call, const struct bh_error *error);
+/* Writes the payload of an ERROR frame; returns its size. */
+size_t bh_error_pack(const struct bh_error *error, uint8_t ret[BH_ERROR_PAYLOAD_MAX]);
 
 /* Checks every member (code known, text complete and UTF-8). 0 or -EPROTO. */
 int bh_error_parse(const void *payload, size_t len, struct bh_error *ret);

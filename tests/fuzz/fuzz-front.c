@@ -135,10 +135,11 @@ static void worker_sends(struct fixture *f, struct script *s)
 
 static void worker_drains(struct fixture *f)
 {
-    static uint8_t payload[BH_FRAME_PAYLOAD_MAX];
+    static uint8_t room[BH_PACKET_ROOM];
     struct bh_frame frame;
+    struct bh_tail tail;
 
-    while (f->worker >= 0 && bh_frame_recv(f->worker, &frame, payload) > 0)
+    while (f->worker >= 0 && bh_frame_recv(f->worker, &frame, room, &tail) > 0)
         require(frame.type == BH_FRAME_CALL || frame.type == BH_FRAME_STAGE ||
                 frame.type == BH_FRAME_ABANDON);
     fixture_settle(f);

@@ -54,6 +54,40 @@ static void test_large_read_streams(void **state)
     stop(0);
 }
 
+/* A small read is one packet: the last data bring the reply. A large one streams all but its end. */
+static void test_last_data_bring_the_reply(void **state)
+{
+    struct bh_guest_file_read_args args = { .has_count = true, .count = 100 };
+    struct bh_guest_file_read got;
+    char path[128];
+
+    (void)state;
+    start(EVERYTHING);
+    args.handle = open_read("file");
+    id++;
+    send_call(READ, &args);
+    assert_int_equal(frames_next(front, &in), 1);
+    assert_int_equal(in.frame.type, BH_FRAME_DATA);
+    assert_int_equal(in.frame.length, 12);
+    assert_int_equal(in.tail.frame.type, BH_FRAME_REPLY);
+    assert_int_equal(receive(READ, &got), 0);
+    assert_true(got.count == 12 && got.eof);
+    (void)snprintf(path, sizeof(path), "%s/file", dir);
+    assert_int_equal(truncate(path, 12 + BH_FRAME_PAYLOAD_MAX + 1), 0);
+    args.count = BH_FRAME_PAYLOAD_MAX + 1;
+    id++;
+    send_call(READ, &args);
+    assert_int_equal(frames_next(front, &in), 1);
+    assert_int_equal(in.frame.length, BH_FRAME_PAYLOAD_MAX);
+    assert_int_equal(in.tail.frame.type, 0);
+    assert_int_equal(frames_next(front, &in), 1);
+    assert_int_equal(in.frame.length, 1);
+    assert_int_equal(in.tail.frame.type, BH_FRAME_REPLY);
+    assert_int_equal(receive(READ, &got), 0);
+    assert_int_equal(got.count, BH_FRAME_PAYLOAD_MAX + 1);
+    stop(0);
+}
+
 static void test_read_errors(void **state)
 {
     struct bh_guest_file_read got;
@@ -193,9 +227,13 @@ static void test_hostile_opener(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),           cmocka_unit_test(test_large_read_streams),
-        cmocka_unit_test(test_read_errors),    cmocka_unit_test(test_write),
-        cmocka_unit_test(test_stage_limit),    cmocka_unit_test(test_opener_trouble),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_large_read_streams),
+        cmocka_unit_test(test_last_data_bring_the_reply),
+        cmocka_unit_test(test_read_errors),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_stage_limit),
+        cmocka_unit_test(test_opener_trouble),
         cmocka_unit_test(test_hostile_opener),
     };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,18 +27,22 @@
 #include "protocol/types.h"
 #include "protocol/wire/codec.h"
 #include "protocol/wire/control.h"
+#include "tests/unit/frames.h"
 #include "tests/unit/front-fixture.h"
 
+#define ONE_FRAME (192u * 1024u) /* characters of base64: more than one frame, less than two */
 #define HEARD_MAX (16u * 1024u * 1024u)
 
 static struct fixture *f;
 static char *heard; /* what the client has read, NUL-terminated */
 static size_t n_heard;
-static uint8_t payload[BH_FRAME_PAYLOAD_MAX];
+static struct frames in; /* what the worker has got */
+static uint8_t *const payload = in.room;
 
 static int setup(void **state)
 {
     (void)state;
+    in.tail.frame.type = 0;
     f = calloc(1, sizeof(*f));
     heard = malloc(HEARD_MAX + 1);
     if (!f || !heard)
@@ -108,18 +113,14 @@ static unsigned count_lines(void)
 /* The next frame that the front has sent; its payload stands in `payload`. */
 static struct bh_frame worker_gets(unsigned type)
 {
-    struct bh_frame frame;
-
-    assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
-    assert_int_equal(frame.type, type);
-    return frame;
+    assert_int_equal(frames_next(f->worker, &in), 1);
+    assert_int_equal(in.frame.type, type);
+    return in.frame;
 }
 
 static void assert_worker_gets_nothing(void)
 {
-    struct bh_frame frame;
-
-    assert_int_equal(bh_frame_recv(f->worker, &frame, payload), -EAGAIN);
+    assert_int_equal(frames_next(f->worker, &in), -EAGAIN);
 }
 
 static void worker_sends(const struct bh_frame *call, unsigned type, unsigned flags, const void *data,
@@ -158,10 +159,10 @@ static void seek_is_answered(const struct bh_frame *call)
 static void worker_fails(const struct bh_frame *call, uint16_t code, uint64_t record, const char *text)
 {
     struct bh_error error = { .code = code, .record = record };
+    uint8_t packed[BH_ERROR_PAYLOAD_MAX];
 
     (void)snprintf(error.text, sizeof(error.text), "%s", text);
-    assert_int_equal(bh_error_send(f->worker, call, &error), 0);
-    fixture_settle(f);
+    worker_sends(call, BH_FRAME_ERROR, 0, packed, bh_error_pack(&error, packed));
 }
 
 /* Sends a request whose worker is not there yet, gives it, and takes the call. */
@@ -295,7 +296,7 @@ static void test_unknown_before_disabled_before_arguments(void **state)
         strstr(desc, "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Command guest-sync has been "
                      "disabled: the command is not allowed (BH1201, record "));
     assert_int_equal(f->page.denials, 1);
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+    assert_true(recv(f->audit, payload, BH_FRAME_PAYLOAD_MAX, 0) > 0);
 }
 
 static void test_commands_that_this_build_lacks_are_unknown(void **state)
@@ -375,8 +376,8 @@ static void test_malformed_input_is_claimed_once_a_second(void **state)
     fixture_start(f);
     for (int i = 0; i < 50; i++)
         say("]\n");
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
+    assert_true(recv(f->audit, payload, BH_FRAME_PAYLOAD_MAX, 0) > 0);
+    assert_true(recv(f->audit, payload, BH_FRAME_PAYLOAD_MAX, 0) < 0);
     assert_int_equal(f->front.claims, 49);
     assert_in_range(bh_claim_due(&f->front), 1, BH_CLAIM_MS);
 }
@@ -622,9 +623,9 @@ static void check_foul(const char *request, unsigned type, unsigned flags, int c
 {
     struct bh_frame call;
 
-    memset(payload, 0xee, sizeof(payload));
+    memset(payload, 0xee, BH_FRAME_PAYLOAD_MAX);
     call = call_comes(request, BH_WORKER_FS);
-    memset(payload, 0xee, sizeof(payload));
+    memset(payload, 0xee, BH_FRAME_PAYLOAD_MAX);
     call.id = (uint64_t)((int64_t)call.id + id_off);
     call.command = command < 0 ? call.command : (uint16_t)command;
     worker_sends(&call, type, flags, payload, len);
@@ -707,20 +708,20 @@ static void test_streamed_read(void **state)
 
 static void test_long_line_is_sent_as_it_comes(void **state)
 {
-    struct bh_guest_file_read ret = { .count = sizeof(payload) + 3, .eof = true };
+    struct bh_guest_file_read ret = { .count = BH_FRAME_PAYLOAD_MAX + 3, .eof = true };
     struct bh_frame call;
 
     (void)state;
     fixture_start(f);
     call = call_comes(READ, BH_WORKER_FS);
-    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, payload, sizeof(payload));
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, payload, BH_FRAME_PAYLOAD_MAX);
     assert_memory_equal(hear(), "{\"return\": {\"buf-b64\": \"", 24);
-    assert_in_range(n_heard, sizeof(payload) / 3 * 4, BH_BASE64_ENCODED_MAX(sizeof(payload)) + 24);
+    assert_in_range(n_heard, BH_FRAME_PAYLOAD_MAX / 3 * 4, BH_BASE64_ENCODED_MAX(BH_FRAME_PAYLOAD_MAX) + 24);
     assert_int_equal(f->page.line_open, 1);
     worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "xyz", 3);
     assert_int_equal(strlen(hear()), 4);
     worker_returns(&call, &ret);
-    assert_non_null(strstr(hear(), "\"count\": 65539, \"eof\": true}, \"id\": 5}\n"));
+    assert_non_null(strstr(hear(), "\"count\": 131075, \"eof\": true}, \"id\": 5}\n"));
     assert_int_equal(f->page.line_open, 0);
 }
 
@@ -775,7 +776,7 @@ static void test_reset_ends_a_half_sent_line(void **state)
     (void)state;
     fixture_start(f);
     call = call_comes(READ, BH_WORKER_FS);
-    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, payload, sizeof(payload));
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, payload, BH_FRAME_PAYLOAD_MAX);
     (void)hear();
     assert_int_equal(f->page.line_open, 1);
     assert_says("\xff" PING, "\n" PONG);
@@ -797,20 +798,20 @@ static void test_stream_waits_for_the_client(void **state)
     frame = (struct bh_frame){
         .type = BH_FRAME_DATA, .flags = BH_FRAME_MORE, .command = call.command, .id = call.id
     };
-    while (sent < 64 && bh_frame_send(f->worker, &frame, payload, sizeof(payload)) == 0) {
+    while (sent < 64 && bh_frame_send(f->worker, &frame, payload, BH_FRAME_PAYLOAD_MAX) == 0) {
         fixture_settle(f);
         sent++;
     }
     assert_in_range(sent, 2, 40);
     assert_true(bh_transport_pending(&f->front.client) > BH_STREAM_HIGH);
     assert_true(bh_transport_pending(&f->front.client) <=
-                BH_STREAM_HIGH + BH_BASE64_ENCODED_MAX(sizeof(payload)));
+                BH_STREAM_HIGH + BH_BASE64_ENCODED_MAX(BH_FRAME_PAYLOAD_MAX));
     assert_int_equal(bh_route_due(&f->front), -1);
     f->front.progress_ms -= bh_commands[BH_CMD_GUEST_FILE_READ].deadline_ms;
     fixture_settle(f);
     assert_int_equal(f->front.state, BH_STREAMING);
     (void)hear();
-    assert_true(n_heard > (size_t)sent * sizeof(payload) / 3 * 4);
+    assert_true(n_heard > (size_t)sent * BH_FRAME_PAYLOAD_MAX / 3 * 4);
 }
 
 static void test_replies_wait_for_the_client(void **state)
@@ -861,6 +862,66 @@ static void test_small_write(void **state)
     assert_string_equal(hear(), "{\"return\": {\"count\": 5, \"eof\": false}}\n");
 }
 
+/* The last of what is staged brings the call, as long as both fit into a packet. */
+static void test_stage_and_call_are_one_packet(void **state)
+{
+    struct bh_guest_file_write ret = { .count = 5 };
+
+    (void)state;
+    fixture_start(f);
+    say(WRITE_HEAD "MDEyMzQ=\"}}");
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    (void)worker_gets(BH_FRAME_STAGE);
+    assert_int_equal(in.tail.frame.type, BH_FRAME_CALL);
+    (void)worker_gets(BH_FRAME_CALL);
+    worker_returns(&in.frame, &ret);
+    (void)hear();
+    say(WRITE_HEAD);
+    say_fill('A', 4 * (BH_FRAME_PAYLOAD_MAX / 3 + 1));
+    (void)worker_gets(BH_FRAME_STAGE);
+    assert_int_equal(in.tail.frame.type, 0);
+    say("\"}}");
+    assert_true(worker_gets(BH_FRAME_STAGE).length < 4);
+    assert_int_equal(in.tail.frame.type, BH_FRAME_CALL);
+}
+
+/* A packet of two frames that are each right for `call`, or the second of which is not. */
+static void worker_sends_pair(const struct bh_frame *call, unsigned type, const void *end, size_t len)
+{
+    struct bh_frame data = {
+        .type = BH_FRAME_DATA, .flags = BH_FRAME_MORE, .command = call->command, .id = call->id
+    };
+    struct bh_frame tail = { .type = (uint16_t)type, .command = call->command, .id = call->id };
+
+    assert_int_equal(bh_frame_send_pair(f->worker, &data, "01234", 5, &tail, end, len), 0);
+    fixture_settle(f);
+}
+
+static void test_data_and_reply_in_one_packet(void **state)
+{
+    struct bh_error error = { .code = BH_E_KERNEL, .text = "no" };
+    uint8_t packed[BH_ERROR_PAYLOAD_MAX];
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(READ, BH_WORKER_FS);
+    worker_sends_pair(&call, BH_FRAME_ERROR, packed, bh_error_pack(&error, packed)); /* a short count */
+    assert_string_equal(
+        hear(), "{\"return\": {\"buf-b64\": \"MDEyMzQ=\", \"count\": 5, \"eof\": false}, \"id\": 5}\n");
+    say(READ);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_sends_pair(&call, BH_FRAME_REPLY, "xyz", 3); /* does not decode */
+    assert_killed(BH_WORKER_FS);
+    assert_string_equal(
+        hear(), "{\"return\": {\"buf-b64\": \"MDEyMzQ=\", \"count\": 5, \"eof\": false}, \"id\": 5}\n");
+    call = call_comes(SEEK, BH_WORKER_FS);
+    worker_sends_pair(&call, BH_FRAME_REPLY, NULL, 0); /* it streams nothing */
+    assert_killed(BH_WORKER_FS);
+    assert_non_null(strstr(hear(), "was ended (BH1401"));
+    assert_int_equal(count_lines(), 1);
+}
+
 static void test_empty_write_stages_nothing(void **state)
 {
     struct bh_guest_file_write ret = { .count = 0 };
@@ -879,7 +940,6 @@ static void test_large_write_is_never_held(void **state)
 {
     struct bh_guest_file_write ret = { .count = 6 * 1024 * 1024 };
     size_t left = 8 * 1024 * 1024, staged = 0;
-    struct bh_frame frame = { .type = BH_FRAME_STAGE };
     char block[4096];
     bool ended = false;
 
@@ -888,7 +948,8 @@ static void test_large_write_is_never_held(void **state)
     memset(block, 'A', sizeof(block));
     say(WRITE_HEAD);
     assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
-    while (frame.type == BH_FRAME_STAGE) {
+    in.frame.type = BH_FRAME_STAGE;
+    while (in.frame.type == BH_FRAME_STAGE) {
         ssize_t n = left ? write(f->client, block, left < sizeof(block) ? left : sizeof(block)) : 0;
         int r;
 
@@ -897,15 +958,15 @@ static void test_large_write_is_never_held(void **state)
             ended = write(f->client, "\"}}", 3) == 3;
         (void)bh_front_step(&f->front, 0);
         assert_true(f->front.lift.len - f->front.lift.at <= sizeof(f->front.lift.bytes));
-        r = n < 0 || ended ? bh_frame_recv(f->worker, &frame, payload) : -EAGAIN;
-        if (r > 0 && frame.type == BH_FRAME_STAGE)
-            staged += frame.length;
-        if (r > 0 && frame.type == BH_FRAME_STAGE && staged < 6 * 1024 * 1024)
-            assert_int_equal(frame.length, BH_FRAME_PAYLOAD_MAX);
+        r = n < 0 || ended ? frames_next(f->worker, &in) : -EAGAIN;
+        if (r > 0 && in.frame.type == BH_FRAME_STAGE)
+            staged += in.frame.length;
+        if (r > 0 && in.frame.type == BH_FRAME_STAGE && staged < 6 * 1024 * 1024)
+            assert_int_equal(in.frame.length, BH_FRAME_PAYLOAD_MAX);
     }
-    assert_int_equal(frame.type, BH_FRAME_CALL);
+    assert_int_equal(in.frame.type, BH_FRAME_CALL);
     assert_int_equal(staged, 6 * 1024 * 1024);
-    worker_returns(&frame, &ret);
+    worker_returns(&in.frame, &ret);
     assert_string_equal(hear(), "{\"return\": {\"count\": 6291456, \"eof\": false}}\n");
 }
 
@@ -921,11 +982,11 @@ static void test_bad_base64(void **state)
     assert_int_equal(fixture_give_worker(f), BH_WORKER_FS); /* it was asked for when the argument began */
     assert_worker_gets_nothing();
     say(WRITE_HEAD);
-    say_fill('A', 128 * 1024);
+    say_fill('A', ONE_FRAME);
     (void)worker_gets(BH_FRAME_STAGE);
     say("*");
     (void)worker_gets(BH_FRAME_ABANDON);
-    say_fill('A', 128 * 1024);
+    say_fill('A', ONE_FRAME);
     assert_worker_gets_nothing();
     assert_says("\"}}", NOT_BASE64);
     assert_worker_gets_nothing();
@@ -936,7 +997,7 @@ static void stage_some(void)
     say(WRITE_HEAD);
     if (f->worker < 0)
         assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
-    say_fill('A', 128 * 1024);
+    say_fill('A', ONE_FRAME);
     (void)worker_gets(BH_FRAME_STAGE);
     assert_worker_gets_nothing();
 }
@@ -989,7 +1050,7 @@ static void test_bulk_that_nobody_may_send_starts_no_worker(void **state)
     fixture_deny(f, BH_CMD_GUEST_FILE_WRITE);
     fixture_start(f);
     say(WRITE_HEAD);
-    say_fill('A', 128 * 1024);
+    say_fill('A', ONE_FRAME);
     assert_int_equal(fixture_give_worker(f), -1);
     say("*\"}}");
     assert_non_null(strstr(hear(), "has been disabled"));
@@ -1002,7 +1063,7 @@ static void test_worker_dies_while_staging(void **state)
     stage_some();
     worker_ends();
     assert_string_equal(hear(), "");
-    say_fill('A', 128 * 1024);
+    say_fill('A', ONE_FRAME);
     say("\"}}");
     assert_non_null(
         strstr(hear(), "the fs worker ended while it served this request; nothing was retried (BH1401"));
@@ -1028,7 +1089,6 @@ static void test_worker_that_takes_nothing(void **state)
 
 static void test_abandon_waits_for_room(void **state)
 {
-    struct bh_frame frame = { .type = BH_FRAME_STAGE };
 
     (void)state;
     fixture_start(f);
@@ -1040,11 +1100,11 @@ static void test_abandon_waits_for_room(void **state)
     say("\xff" PING);
     (void)hear();
     assert_int_equal(count_lines(), 2);
-    while (frame.type == BH_FRAME_STAGE) {
-        assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
+    do {
+        assert_int_equal(frames_next(f->worker, &in), 1);
         fixture_settle(f);
-    }
-    assert_int_equal(frame.type, BH_FRAME_ABANDON);
+    } while (in.frame.type == BH_FRAME_STAGE);
+    assert_int_equal(in.frame.type, BH_FRAME_ABANDON);
 }
 
 /* --- rest ------------------------------------------------------------------- */
@@ -1104,7 +1164,7 @@ static void test_rests_while_nobody_takes_anything(void **state)
     frame = (struct bh_frame){
         .type = BH_FRAME_DATA, .flags = BH_FRAME_MORE, .command = call.command, .id = call.id
     };
-    while (bh_frame_send(f->worker, &frame, payload, sizeof(payload)) == 0)
+    while (bh_frame_send(f->worker, &frame, payload, BH_FRAME_PAYLOAD_MAX) == 0)
         fixture_settle(f);
     assert_rests(BH_STREAMING);
     (void)hear();
@@ -1114,6 +1174,52 @@ static void test_rests_while_nobody_takes_anything(void **state)
     for (int i = 0; i < 3000 && f->front.state != BH_FLUSHING; i++)
         say("{\"execute\":\"guest-info\"}");
     assert_rests(BH_FLUSHING);
+}
+
+/* Bytes of [at, at + len) that are in memory. */
+static size_t resident(const void *at, size_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)at + page - 1) / page * page;
+    size_t n = ((uintptr_t)at + len - from) / page, found = 0;
+    unsigned char *in_core = calloc(n, 1);
+
+    assert_non_null(in_core);
+    assert_int_equal(mincore((void *)from, n * page, in_core), 0);
+    for (size_t i = 0; i < n; i++)
+        found += (in_core[i] & 1) * page;
+    free(in_core);
+    return found;
+}
+
+/* What large requests needed is given back when the client is quiet, and not before. */
+static void test_memory_of_bulk_is_given_back(void **state)
+{
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    stage_some();
+    say("\"}}");
+    (void)worker_gets(BH_FRAME_STAGE);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_fails(&call, BH_E_KERNEL, 0, "no");
+    say(READ);
+    call = worker_gets(BH_FRAME_CALL);
+    memset(payload, 1, BH_FRAME_PAYLOAD_MAX);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, payload, BH_FRAME_PAYLOAD_MAX);
+    assert_true(resident(f->front.room, sizeof(f->front.room)) >= BH_FRAME_PAYLOAD_MAX - 8192);
+    assert_false(bh_front_has_slack(&f->front)); /* it is under way */
+    worker_fails(&call, BH_E_KERNEL, 0, "no");
+    (void)hear();
+    if (bh_front_has_slack(&f->front))
+        (void)bh_front_step(&f->front, BH_QUIET_MS * 2);
+    assert_false(bh_front_has_slack(&f->front));
+    assert_true(resident(f->front.room, sizeof(f->front.room)) <= 32 * 1024);
+    assert_true(resident(f->front.lift.bytes, sizeof(f->front.lift.bytes)) <= 32 * 1024);
+    assert_true(resident(f->front.client.in, BH_READ_AHEAD_MAX) <= 32 * 1024);
+    assert_int_equal(f->front.client.out.cap, 0);
+    assert_says(PING, PONG);
+    assert_rests(BH_READING);
 }
 
 /* --- secrets ---------------------------------------------------------------- */
@@ -1134,7 +1240,6 @@ static void test_secrets_are_wiped(void **state)
 /* The last of a request does not fit into the socket: what did is given up, and the worker lives on. */
 static void test_reset_while_sending(void **state)
 {
-    struct bh_frame frame = { .type = BH_FRAME_STAGE };
 
     (void)state;
     fixture_start(f);
@@ -1148,11 +1253,11 @@ static void test_reset_while_sending(void **state)
     assert_int_equal(f->front.state, BH_SENDING);
     assert_rests(BH_SENDING);
     assert_says("\xff" PING, PONG);
-    while (frame.type == BH_FRAME_STAGE) {
-        assert_int_equal(bh_frame_recv(f->worker, &frame, payload), 1);
+    do {
+        assert_int_equal(frames_next(f->worker, &in), 1);
         fixture_settle(f);
-    }
-    assert_int_equal(frame.type, BH_FRAME_ABANDON);
+    } while (in.frame.type == BH_FRAME_STAGE);
+    assert_int_equal(in.frame.type, BH_FRAME_ABANDON);
     assert_int_equal(f->front.links[BH_WORKER_FS].abandon, 0);
     assert_rests(BH_READING);
 }
@@ -1379,11 +1484,11 @@ static void test_counts_outlive_the_front_and_are_told_once_a_minute(void **stat
     say(PING);
     assert_in_range(bh_claim_due(&f->front), 1, 60000);
     bh_claim_report(&f->front, true);
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) < 0);
+    assert_true(recv(f->audit, payload, BH_FRAME_PAYLOAD_MAX, 0) < 0);
     assert_int_equal(f->page.counted[BH_CMD_GUEST_PING], 1);
     f->page.counted_since_ms = 1; /* long ago */
     bh_claim_report(&f->front, false);
-    assert_true(recv(f->audit, payload, sizeof(payload), 0) > 0);
+    assert_true(recv(f->audit, payload, BH_FRAME_PAYLOAD_MAX, 0) > 0);
     assert_int_equal(f->page.counted[BH_CMD_GUEST_PING], 0);
     assert_int_equal(bh_claim_due(&f->front), -1);
 }
@@ -1429,6 +1534,8 @@ int main(void)
         TEST(test_replies_wait_for_the_client),
         TEST(test_reset_drops_replies_that_nobody_takes),
         TEST(test_small_write),
+        TEST(test_stage_and_call_are_one_packet),
+        TEST(test_data_and_reply_in_one_packet),
         TEST(test_empty_write_stages_nothing),
         TEST(test_large_write_is_never_held),
         TEST(test_bad_base64),
@@ -1442,6 +1549,7 @@ int main(void)
         TEST(test_rests_while_a_half_closed_client_waits),
         TEST(test_rests_while_nobody_takes_anything),
         TEST(test_reset_while_sending),
+        TEST(test_memory_of_bulk_is_given_back),
         TEST(test_secrets_are_wiped),
         TEST(test_client_leaves),
         TEST(test_half_closed_client_gets_its_reply),

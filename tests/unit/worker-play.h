@@ -29,6 +29,7 @@
 #include "protocol/wire/codec.h"
 #include "protocol/wire/control.h"
 #include "protocol/wire/frame.h"
+#include "tests/unit/frames.h"
 #include "tests/unit/worker-fixture.h"
 #include "workers/fs/handle.h"
 #include "workers/fs/opener_serve.h"
@@ -53,6 +54,7 @@ static pid_t child, opener;
 static uint64_t id;
 static struct bh_arena arena;
 static struct bh_error error;
+static struct frames in;
 static uint8_t *data; /* DATA frames of the last call */
 static size_t data_len;
 
@@ -171,12 +173,13 @@ static inline void send_frame(uint16_t type, uint16_t command, uint64_t number, 
 /* Takes frames until the reply. 0 with `ret` decoded, or the error's code. */
 static inline int receive(uint16_t command, void *ret)
 {
-    static uint8_t payload[BH_FRAME_PAYLOAD_MAX];
+    const uint8_t *payload = in.room;
     struct bh_frame frame;
 
     data_len = 0;
     for (;;) {
-        assert_int_equal(bh_frame_recv(front, &frame, payload), 1);
+        assert_int_equal(frames_next(front, &in), 1);
+        frame = in.frame;
         assert_int_equal(frame.id, id);
         assert_int_equal(frame.command, command);
         if (frame.type != BH_FRAME_DATA)

@@ -2,8 +2,8 @@
  * The six file commands.
  *
  * A handle keeps the access that it was opened with: the kernel refuses the rest. Reads stream in pieces
- * through one buffer; an error after the first byte is a short count, and the error of the next read. Writes
- * go straight to the file, so nothing is ever left to flush.
+ * through one buffer, the last of which goes with the reply; an error after the first byte is a short count,
+ * and the error of the next read. Writes go straight to the file, so nothing is ever left to flush.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -145,27 +145,35 @@ int bh_do_guest_file_close(struct bh_call *call, const struct bh_guest_file_clos
     return r < 0 ? bh_fail_errno(call->error, BH_E_KERNEL, r, "failed to close handle") : 0;
 }
 
-/* Reads one piece and sends it on. The bytes read, 0 at the end of the file, or -errno of the read. */
-static ssize_t read_piece(struct bh_call *call, struct bh_handle *handle, size_t most)
+/* What has been read and not sent. */
+struct piece {
+    uint8_t *bytes;
+    size_t len;
+};
+
+/* Reads as much as fits behind what is held. The bytes read, 0 at the end of the file, or -errno. */
+static ssize_t read_on(struct bh_handle *handle, struct piece *piece, int64_t most)
 {
-    static uint8_t piece[BH_FRAME_PAYLOAD_MAX];
+    size_t room = BH_FRAME_PAYLOAD_MAX - piece->len;
     ssize_t n;
 
     do
-        n = read(handle->fd, piece, most < sizeof(piece) ? most : sizeof(piece));
+        n = read(handle->fd, piece->bytes + piece->len, most < (int64_t)room ? (size_t)most : room);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     handle->bytes_read += (uint64_t)n;
-    (void)bh_call_stream(call, piece, (size_t)n); /* if the front is gone, the reply fails too */
+    piece->len += (size_t)n;
     return n;
 }
 
 int bh_do_guest_file_read(struct bh_call *call, const struct bh_guest_file_read_args *args,
                           struct bh_guest_file_read *ret)
 {
+    static uint8_t bytes[BH_FRAME_PAYLOAD_MAX];
     int64_t left = args->has_count ? args->count : BH_GUEST_FILE_READ_ARGS_COUNT_DEFAULT;
     struct bh_handle *handle = find(call, args->handle);
+    struct piece piece = { .bytes = bytes };
     ssize_t n = 1;
 
     if (!handle)
@@ -175,12 +183,17 @@ int bh_do_guest_file_read(struct bh_call *call, const struct bh_guest_file_read_
         handle->error = 0;
     }
     while (left > 0 && n > 0) {
-        n = read_piece(call, handle, (size_t)left);
+        if (piece.len == sizeof(bytes)) {
+            (void)bh_call_stream(call, bytes, sizeof(bytes)); /* if the front is gone, the reply fails too */
+            piece.len = 0;
+        }
+        n = read_on(handle, &piece, left);
         if (n > 0) {
             left -= n;
             ret->count += n;
         }
     }
+    bh_call_last(call, bytes, piece.len);
     if (n < 0 && ret->count == 0)
         return bh_fail_errno(call->error, BH_E_KERNEL, (int)n, "failed to read file");
     if (n < 0 && n != -EAGAIN) /* nothing there now says nothing about the next read */

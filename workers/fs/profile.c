@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/socket.h>
 
 #include "protocol/base/mem.h"
 
@@ -33,6 +34,8 @@ static const struct bh_syscall syscalls[] = {
     { "readlinkat", .why = "resolved name of what was opened" },
     { "lseek", .why = "guest-file-seek" },
     { "recvmsg", .why = "an opener's socket, an opened file, a new policy" },
+    { "setsockopt", .n_args = 2, .args = { BH_INT_IS(1, SOL_SOCKET), BH_INT_IS(2, SO_RCVTIMEO) },
+      .why = "how long a read from the front lasts" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
       .why = "audit records, requests to openers, for a new policy" },
 };

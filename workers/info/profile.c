@@ -27,6 +27,8 @@ static const struct bh_syscall syscalls[] = {
     { "sysinfo", .why = "load averages; qsort asks for the memory size" },
     { "uname", .why = "host name, kernel" },
     { "recvmsg", .why = "a new policy, as a descriptor" },
+    { "setsockopt", .n_args = 2, .args = { BH_INT_IS(1, SOL_SOCKET), BH_INT_IS(2, SO_RCVTIMEO) },
+      .why = "how long a read from the front lasts" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) },
       .why = "audit records, requests to the routing socket, asking for a new policy; to its peer only" },
     { "socket", .n_args = 3,

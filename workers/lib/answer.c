@@ -72,22 +72,47 @@ static int encode(struct bh_call *call, const void *ret, struct bh_bytes *bytes)
     return bh_encode(call->command->ret, ret, call->command->reply_max, call->arena, bytes);
 }
 
+void bh_call_last(struct bh_call *call, const void *data, size_t len)
+{
+    call->last = (struct bh_bytes){ data, (uint32_t)len };
+    call->streamed |= len > 0;
+}
+
+/* The end of the answer, with the last bulk piece in the same packet if there is one and both fit. */
+static int send_end(struct bh_call *call, int fd, uint16_t type, const void *data, size_t len)
+{
+    struct bh_frame head = head_of(call, BH_FRAME_DATA), end = head_of(call, type);
+    struct bh_bytes last = call->last;
+    int r;
+
+    if (last.len > 0 && len <= BH_FRAME_TAIL_MAX)
+        return bh_frame_send_pair(fd, &head, last.ptr, last.len, &end, data, len);
+    r = last.len > 0 ? bh_frame_send(fd, &head, last.ptr, last.len) : 0;
+    return r < 0 ? r : bh_message_send(fd, &end, data, len);
+}
+
+static int send_error(struct bh_call *call, int fd)
+{
+    uint8_t payload[BH_ERROR_PAYLOAD_MAX];
+
+    return send_end(call, fd, BH_FRAME_ERROR, payload, bh_error_pack(call->error, payload));
+}
+
 int bh_answer(struct bh_call *call, int fd, int r, const void *ret)
 {
-    struct bh_frame frame = head_of(call, BH_FRAME_REPLY);
     struct bh_bytes bytes = { 0 };
 
-    if (r == 0) {
-        r = encode(call, ret, &bytes);
-        if (r == 0)
-            return bh_message_send(fd, &frame, bytes.ptr, bytes.len);
-        if (r == -E2BIG)
-            (void)bh_fail(call->error, BH_E_REPLY_TOO_LARGE, "the reply is larger than %u bytes",
-                          call->command->reply_max);
-        else
-            (void)bh_fail_errno(call->error, BH_E_INTERNAL, r, "the reply cannot be encoded");
-    }
-    return bh_error_send(fd, &frame, call->error);
+    if (r)
+        return send_error(call, fd);
+    r = encode(call, ret, &bytes);
+    if (r == 0)
+        return send_end(call, fd, BH_FRAME_REPLY, bytes.ptr, bytes.len);
+    if (r == -E2BIG)
+        (void)bh_fail(call->error, BH_E_REPLY_TOO_LARGE, "the reply is larger than %u bytes",
+                      call->command->reply_max);
+    else
+        (void)bh_fail_errno(call->error, BH_E_INTERNAL, r, "the reply cannot be encoded");
+    return send_error(call, fd);
 }
 
 int bh_answer_again(int fd, const struct bh_frame *call)

@@ -40,11 +40,14 @@ void bh_intake_reset(struct bh_intake *intake);
 bool bh_intake_has_slack(const struct bh_intake *intake);
 void bh_intake_trim(struct bh_intake *intake);
 
-/* Where the payload of the next frame goes. */
+/* Where the next packet goes, BH_PACKET_ROOM bytes. */
 uint8_t *bh_intake_room(const struct bh_intake *intake);
 
 /* Takes the frame whose payload is there. 1 = the call is whole, 0 = more must come, -EPROTO. */
 int bh_intake_frame(struct bh_intake *intake, const struct bh_frame *frame);
+
+/* The same for the frame that came behind it, if there is one; `r` is what was said of the first. */
+int bh_intake_tail(struct bh_intake *intake, const struct bh_tail *tail, int r);
 
 /* Sends the reply, or the call's error if `r` is not 0. 0 or -errno. */
 int bh_answer(struct bh_call *call, int fd, int r, const void *ret);

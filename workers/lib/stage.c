@@ -3,7 +3,7 @@
  *
  * Invariants: frame ids only grow, over all fronts (the epoch is their upper half), so none is served twice;
  * one call is under way at a time; a frame of a newer epoch drops what a dead front left half sent; a frame
- * can be received in any state, since the region has room for one more behind its limits.
+ * can be received in any state, since the region has room for one more packet behind its limits.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "protocol/commands.h"
 #include "workers/lib/loop.h"
 
-#define REGION (BH_WORKER_STAGE_MAX + BH_WORKER_CALL_MAX + BH_FRAME_PAYLOAD_MAX)
+#define REGION (BH_WORKER_STAGE_MAX + BH_WORKER_CALL_MAX + BH_PACKET_ROOM)
 
 int bh_intake_init(struct bh_intake *intake)
 {
@@ -50,7 +50,7 @@ void bh_intake_trim(struct bh_intake *intake)
 {
     if (!bh_intake_has_slack(intake))
         return;
-    (void)madvise(intake->base + BH_WORKER_KEEP, intake->high + BH_FRAME_PAYLOAD_MAX - BH_WORKER_KEEP,
+    (void)madvise(intake->base + BH_WORKER_KEEP, intake->high + BH_PACKET_ROOM - BH_WORKER_KEEP,
                   MADV_DONTNEED);
     intake->high = 0;
 }
@@ -139,4 +139,12 @@ int bh_intake_frame(struct bh_intake *intake, const struct bh_frame *frame)
     if (r < 0)
         return r;
     return frame->type == BH_FRAME_STAGE ? take_stage(intake, frame) : take_call(intake, frame);
+}
+
+int bh_intake_tail(struct bh_intake *intake, const struct bh_tail *tail, int r)
+{
+    if (r != 0 || tail->frame.type == 0)
+        return r;
+    memmove(bh_intake_room(intake), tail->payload, tail->frame.length); /* behind its head stood its header */
+    return bh_intake_frame(intake, &tail->frame);
 }

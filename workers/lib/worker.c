@@ -6,9 +6,10 @@
  * The policy may change between two calls (renew.c); a call is decided under the newest when it is whole.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "policy/eval.h"
@@ -172,34 +173,21 @@ static int sooner(int a, int b)
     return a < b ? a : b;
 }
 
-/* Does what time demands and waits for the front. 1 = it sent something, 0 = somebody is gone. */
-static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main,
-                          struct bh_intake *intake)
+/* Does what time demands. Milliseconds until it demands more, -1 = nothing is pending. */
+static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main,
+                     const struct bh_intake *intake)
 {
     for (;;) {
-        struct pollfd fds[] = { { .fd = BH_FD_PEER, .events = POLLIN }, { .fd = BH_FD_CONTROL } };
         int tick = main->next_tick ? main->next_tick(worker) : -1;
         int summary = bh_audit_summary_due(&worker->audit);
         int quiet = bh_intake_has_slack(intake) ? QUIET_MS : -1;
-        int n;
 
         if (tick == 0)
             main->tick(worker);
         if (summary == 0)
             (void)bh_audit_summary(&worker->audit);
-        if (tick == 0 || summary == 0)
-            continue;
-        if (tick < 0 && summary < 0 && quiet < 0)
-            return 1; /* nothing but the front can wake us: its frame is waited for where it is read */
-        n = poll(fds, 2, sooner(quiet, sooner(tick, summary)));
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n == 0)
-            bh_intake_trim(intake);
-        if (n > 0 && fds[1].revents)
-            return 0;
-        if (n > 0 && fds[0].revents)
-            return 1;
+        if (tick != 0 && summary != 0)
+            return sooner(quiet, sooner(tick, summary));
     }
 }
 
@@ -220,15 +208,46 @@ static int take_call(struct bh_worker *worker, const struct bh_worker_main *main
     return r;
 }
 
-static int take_frame(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
-                      struct bh_intake *intake, const struct bh_frame *frame)
+static int take_packet(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
+                       struct bh_intake *intake, const struct bh_frame *frame, const struct bh_tail *tail)
 {
     int r;
 
     if (frame->type == BH_FRAME_WAKE)
         return frame->length || frame->flags ? -EPROTO : bh_renew(worker, main);
-    r = bh_intake_frame(intake, frame);
+    r = bh_intake_tail(intake, tail, bh_intake_frame(intake, frame));
     return r > 0 ? take_call(worker, main, arena, intake) : r;
+}
+
+/*
+ * The front's frames are waited for where they are read: one call instead of two, and no timer that is set
+ * for each. How long a read may last is the socket's option, which is changed only when it would wake us more
+ * than twice too late, or (`woken`) has woken us for nothing.
+ */
+static void limit_read(struct bh_worker *worker, int due, bool woken)
+{
+    uint32_t want = due < 0 ? 0 : (uint32_t)due, now = worker->read_ms;
+    struct timeval limit = { .tv_sec = want / 1000, .tv_usec = want % 1000 * 1000 };
+
+    if (now == want || (!woken && now > 0 && (want == 0 || now / 2 <= want)))
+        return;
+    if (setsockopt(BH_FD_PEER, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0)
+        worker->read_ms = want;
+}
+
+/* 1 = a packet, 0 = the front is gone, or -errno. */
+static int next_packet(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_intake *intake,
+                       struct bh_frame *frame, struct bh_tail *tail)
+{
+    int r = 0;
+
+    do {
+        limit_read(worker, keep_time(worker, main, intake), r == -EAGAIN);
+        r = bh_frame_recv(BH_FD_PEER, frame, bh_intake_room(intake), tail);
+        if (r == -EAGAIN)
+            bh_intake_trim(intake);
+    } while (r == -EAGAIN);
+    return r;
 }
 
 int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
@@ -236,19 +255,15 @@ int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
     struct bh_intake intake;
     struct bh_arena arena;
     struct bh_frame frame = { 0 };
+    struct bh_tail tail = { 0 };
     int r = bh_intake_init(&intake);
 
     if (r < 0)
         return EXIT_FAILURE;
     bh_arena_init(&arena, BH_WORKER_ARENA_MAX);
-    do {
-        r = wait_for_front(worker, main, &intake);
-        if (r > 0)
-            r = bh_frame_recv(BH_FD_PEER, &frame, bh_intake_room(&intake));
-        if (r <= 0)
-            break;
-        r = take_frame(worker, main, &arena, &intake, &frame);
-    } while (r >= 0);
+    do
+        r = next_packet(worker, main, &intake, &frame, &tail);
+    while (r > 0 && (r = take_packet(worker, main, &arena, &intake, &frame, &tail)) >= 0);
     bh_arena_deinit(&arena);
     bh_intake_deinit(&intake);
     return r == -EPROTO ? protocol_violation(worker, &frame, "malformed or out of order") : EXIT_SUCCESS;
@@ -257,7 +272,6 @@ int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
 _Noreturn void bh_worker_run(const struct bh_worker_main *main)
 {
     static struct bh_worker worker;
-
     int status;
 
     bh_worker_start(&worker, main);

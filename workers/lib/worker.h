@@ -35,6 +35,7 @@ struct bh_worker {
     struct bh_audit audit;
     uint32_t edition; /* of `policy` */
     bool leaving;     /* the supervisor was told that a successor would serve better */
+    uint32_t read_ms; /* how long a read from the front lasts at most; 0 = as long as it takes */
     void *context;    /* the worker's own long-lived state (fs: the handle table) */
 };
 
@@ -45,8 +46,9 @@ struct bh_call {
     struct bh_error *error;
     struct bh_bytes stage; /* the bulk argument; empty if there was none */
     uint64_t id;
-    bool streamed; /* some bulk output has been sent */
-    uint64_t act;  /* number of the ACT record, if one was queued */
+    bool streamed;        /* some bulk output has been sent */
+    struct bh_bytes last; /* the end of it, which goes with the reply */
+    uint64_t act;         /* number of the ACT record, if one was queued */
 };
 
 /* What main() of a worker gives to the loop. */
@@ -73,6 +75,12 @@ _Noreturn void bh_worker_run(const struct bh_worker_main *main);
 
 /* Sends a piece (any size) of the bulk return member. 0, or -errno: the front is gone, give up. */
 int bh_call_stream(struct bh_call *call, const void *data, size_t len);
+
+/*
+ * The last piece (at most BH_FRAME_PAYLOAD_MAX bytes): it goes out with the reply, in one packet if it can,
+ * so the memory must stay as it is until then. Nothing is streamed after it.
+ */
+void bh_call_last(struct bh_call *call, const void *data, size_t len);
 
 /*
  * Queues the ACT record of a mutation, before it is done. 0, or BH_E_AUDIT_FULL with the call's error set: do
