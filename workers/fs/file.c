@@ -145,35 +145,30 @@ int bh_do_guest_file_close(struct bh_call *call, const struct bh_guest_file_clos
     return r < 0 ? bh_fail_errno(call->error, BH_E_KERNEL, r, "failed to close handle") : 0;
 }
 
-/* What has been read and not sent. */
-struct piece {
-    uint8_t *bytes;
-    size_t len;
-};
-
-/* Reads as much as fits behind what is held. The bytes read, 0 at the end of the file, or -errno. */
-static ssize_t read_on(struct bh_handle *handle, struct piece *piece, int64_t most)
+/* Reads as much as fits behind the `held` bytes that are not sent yet. The bytes read, 0 at the end of the
+ * file, or -errno. */
+static ssize_t read_on(struct bh_call *call, struct bh_handle *handle, size_t held, int64_t most)
 {
-    size_t room = BH_FRAME_PAYLOAD_MAX - piece->len;
+    size_t room = BH_FRAME_PAYLOAD_MAX - held;
     ssize_t n;
 
     do
-        n = read(handle->fd, piece->bytes + piece->len, most < (int64_t)room ? (size_t)most : room);
+        n = read(handle->fd, call->room + held, most < (int64_t)room ? (size_t)most : room);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     handle->bytes_read += (uint64_t)n;
-    piece->len += (size_t)n;
+    if (call->room_used < held + (size_t)n)
+        call->room_used = held + (size_t)n;
     return n;
 }
 
 int bh_do_guest_file_read(struct bh_call *call, const struct bh_guest_file_read_args *args,
                           struct bh_guest_file_read *ret)
 {
-    static uint8_t bytes[BH_FRAME_PAYLOAD_MAX];
     int64_t left = args->has_count ? args->count : BH_GUEST_FILE_READ_ARGS_COUNT_DEFAULT;
     struct bh_handle *handle = find(call, args->handle);
-    struct piece piece = { .bytes = bytes };
+    size_t held = 0;
     ssize_t n = 1;
 
     if (!handle)
@@ -183,17 +178,18 @@ int bh_do_guest_file_read(struct bh_call *call, const struct bh_guest_file_read_
         handle->error = 0;
     }
     while (left > 0 && n > 0) {
-        if (piece.len == sizeof(bytes)) {
-            (void)bh_call_stream(call, bytes, sizeof(bytes)); /* if the front is gone, the reply fails too */
-            piece.len = 0;
+        if (held == BH_FRAME_PAYLOAD_MAX) {
+            (void)bh_call_stream(call, call->room, held); /* if the front is gone, the reply fails too */
+            held = 0;
         }
-        n = read_on(handle, &piece, left);
+        n = read_on(call, handle, held, left);
         if (n > 0) {
+            held += (size_t)n;
             left -= n;
             ret->count += n;
         }
     }
-    bh_call_last(call, bytes, piece.len);
+    bh_call_last(call, call->room, held);
     if (n < 0 && ret->count == 0)
         return bh_fail_errno(call->error, BH_E_KERNEL, (int)n, "failed to read file");
     if (n < 0 && n != -EAGAIN) /* nothing there now says nothing about the next read */

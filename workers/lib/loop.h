@@ -33,6 +33,9 @@ struct bh_intake {
 int bh_intake_init(struct bh_intake *intake);
 void bh_intake_deinit(struct bh_intake *intake);
 
+/* `len` bytes of the room behind what has arrived were used: they are slack too. */
+void bh_intake_note(struct bh_intake *intake, size_t len);
+
 /* Forgets the call; its memory stays for the next one, which is likely to be as large. */
 void bh_intake_reset(struct bh_intake *intake);
 

@@ -34,11 +34,15 @@ void bh_intake_deinit(struct bh_intake *intake)
 
 void bh_intake_reset(struct bh_intake *intake)
 {
-    size_t used = intake->staged + intake->args;
+    bh_intake_note(intake, 0);
+    *intake = (struct bh_intake){ .base = intake->base, .last_id = intake->last_id, .high = intake->high };
+}
 
-    *intake = (struct bh_intake){ .base = intake->base,
-                                  .last_id = intake->last_id,
-                                  .high = used > intake->high ? used : intake->high };
+void bh_intake_note(struct bh_intake *intake, size_t len)
+{
+    size_t used = intake->staged + intake->args + len;
+
+    intake->high = used > intake->high ? used : intake->high;
 }
 
 bool bh_intake_has_slack(const struct bh_intake *intake)

@@ -131,7 +131,7 @@ static int decide_and_act(struct bh_call *call, const struct bh_worker_main *mai
 
 /* Serves the whole call in the intake. 0, -EPROTO (arguments), other -errno: the peer is gone. */
 static int serve_call(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_arena *arena,
-                      const struct bh_intake *intake)
+                      struct bh_intake *intake)
 {
     const struct bh_command *command = &bh_commands[intake->command];
     struct bh_error error = { 0 };
@@ -140,6 +140,7 @@ static int serve_call(struct bh_worker *worker, const struct bh_worker_main *mai
                             .arena = arena,
                             .error = &error,
                             .stage = { intake->base, (uint32_t)intake->staged },
+                            .room = bh_intake_room(intake),
                             .id = intake->id };
     const struct bh_frame head = { .command = intake->command, .id = intake->id };
     void *args = bh_arena_alloc(arena, command->args ? command->args->size : 0);
@@ -162,6 +163,7 @@ static int serve_call(struct bh_worker *worker, const struct bh_worker_main *mai
     if (again)
         return bh_answer_again(BH_FD_PEER, &head);
     worker->state->requests++;
+    bh_intake_note(intake, call.room_used);
     return bh_answer(&call, BH_FD_PEER, r, ret);
 }
 

@@ -48,6 +48,8 @@ struct bh_call {
     uint64_t id;
     bool streamed;        /* some bulk output has been sent */
     struct bh_bytes last; /* the end of it, which goes with the reply */
+    uint8_t *room;        /* BH_FRAME_PAYLOAD_MAX bytes to put pieces together in */
+    size_t room_used;     /* bytes of it that hold memory */
     uint64_t act;         /* number of the ACT record, if one was queued */
 };
 
