@@ -165,8 +165,15 @@ static bool pump(struct bh_front *front)
 /* A short line that streams in waits for its end: one write, and the client wakes once. */
 static bool holds_back(const struct bh_front *front)
 {
-    return front->state == BH_STREAMING && !front->client.line_open &&
+    return front->state == BH_STREAMING && !front->client.line_open && !front->client.gone &&
            bh_transport_pending(&front->client) <= BH_OUT_HIGH;
+}
+
+/* While requests wait for output to be taken, pump alone writes: it must see what comes of it and go on. */
+static void write_out(struct bh_front *front)
+{
+    if (!holds_back(front) && front->state != BH_FLUSHING)
+        bh_front_flush(front);
 }
 
 static void watch_fd(struct watch *watch, int fd, bool in, bool out, uint8_t worker)
@@ -318,8 +325,7 @@ bool bh_front_step(struct bh_front *front, int max_ms)
     bh_route_expire(front);
     if (!pump(front))
         return false;
-    if (!holds_back(front))
-        bh_front_flush(front);
+    write_out(front);
     if (claim_due == 0)
         bh_claim_report(front, false);
     note(front, 0);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "protocol/base/log.h"
+#include "protocol/codes.h"
 #include "protocol/commands.h"
 #include "protocol/wire/control.h"
 #include "tests/unit/front-fixture.h"
@@ -133,6 +134,63 @@ static void worker_sends(struct fixture *f, struct script *s)
     fixture_settle(f);
 }
 
+/* A frame that is nearly right for the call under way; `how` says what is wrong with it. */
+static struct bh_frame nearly(const struct fixture *f, uint8_t type, uint8_t how)
+{
+    struct bh_frame frame = { .schema = BH_SCHEMA_HASH,
+                              .type = type % (BH_FRAME_TYPE_END + 1),
+                              .command = f->front.way.command,
+                              .flags = how & 1,
+                              .id = f->front.way.id };
+
+    frame.schema ^= (how & 2) ? 1 : 0;
+    frame.command += (how & 4) ? 1 : 0;
+    frame.id += (how & 8) ? 1 : 0;
+    frame.id -= (how & 16) ? 1ull << 32 : 0;
+    frame.flags |= (how & 32) ? 2 : 0;
+    return frame;
+}
+
+/* Two frames in a packet, with lengths that may lie and bytes behind them that may lack or be too many. */
+static void worker_sends_packet(struct fixture *f, struct script *s)
+{
+    static uint8_t packet[2 * sizeof(struct bh_frame) + 512];
+    uint8_t types = next(s), lie = next(s);
+    struct bh_frame head = nearly(f, types >> 4, next(s)), tail = nearly(f, types & 15, next(s));
+    const uint8_t *bytes;
+    size_t n = take(s, next(s), &bytes), at = sizeof(head), cut = lie >> 4;
+    size_t n_head = n - n / 4;
+
+    head.length = (uint32_t)n_head + (lie & 1);
+    tail.length = (uint32_t)(n - n_head) + (lie >> 1 & 1);
+    memcpy(packet, &head, sizeof(head));
+    memcpy(packet + at, bytes, n_head);
+    at += n_head;
+    memcpy(packet + at, &tail, sizeof(tail));
+    at += sizeof(tail);
+    memcpy(packet + at, bytes + n_head, n - n_head);
+    at += n - n_head;
+    if (f->worker >= 0)
+        (void)send(f->worker, packet, at - (cut < at ? cut : 0), 0);
+    fixture_settle(f);
+}
+
+/* A whole answer as an honest worker would give it, so that many requests are served in one run. */
+static void worker_answers(struct fixture *f, struct script *s)
+{
+    struct bh_error error = { .code = BH_E_KERNEL, .text = "no" };
+    struct bh_frame data = nearly(f, BH_FRAME_DATA, BH_FRAME_MORE), end = nearly(f, BH_FRAME_ERROR, 0);
+    uint8_t packed[BH_ERROR_PAYLOAD_MAX];
+    const uint8_t *bytes;
+    size_t n = take(s, next(s), &bytes), len = bh_error_pack(&error, packed);
+
+    if (f->worker >= 0 && f->front.way.id && n > 0)
+        (void)bh_frame_send_pair(f->worker, &data, bytes, n, &end, packed, len);
+    else if (f->worker >= 0 && f->front.way.id)
+        (void)bh_frame_send(f->worker, &end, packed, len);
+    fixture_settle(f);
+}
+
 static void worker_drains(struct fixture *f)
 {
     static uint8_t room[BH_PACKET_ROOM];
@@ -172,7 +230,7 @@ static void time_passes(struct fixture *f, struct script *s)
 
 static void act(struct fixture *f, struct script *s)
 {
-    switch (next(s) % 12) {
+    switch (next(s) % 14) {
     case 0:
     case 1:
         client_says(f, s);
@@ -205,6 +263,12 @@ static void act(struct fixture *f, struct script *s)
     case 11:
         time_passes(f, s);
         break;
+    case 12:
+        worker_sends_packet(f, s);
+        break;
+    case 13:
+        worker_answers(f, s);
+        break;
     }
 }
 
@@ -216,6 +280,7 @@ static void check_limits(const struct bh_front *front)
     require(front->lift.at <= front->lift.len && front->lift.len <= sizeof(front->lift.bytes));
     require((front->way.worker == BH_NO_WORKER) ==
             (front->state == BH_READING || front->state == BH_FLUSHING));
+    require(front->state != BH_FLUSHING || bh_transport_pending(&front->client) > BH_OUT_HIGH);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -73,3 +73,37 @@ def test_subcommands_are_in_the_manual():
 def test_version_is_the_build_s(page):
     version = re.search(r"version: '([\d.]+)'", text("meson.build"))[1]
     assert f'"Bulkhead {version}"' in (MAN / page).read_text()
+
+
+def number(path, name):
+    """A constant of the code: digits and stars."""
+    found = re.search(rf"#define {name}\b[\s\\]*\(?([\d *u]+)\)?", text(path))
+    assert found, name
+    return eval(found[1].replace("u", ""))
+
+
+MIB, KIB = 1 << 20, 1 << 10
+LIMITS = [
+    ("protocol/json/lexer.h", "BH_TEXT_MAX", MIB, "{} MiB of one request"),
+    ("protocol/json/lexer.h", "BH_DEPTH_MAX", 1, "{} levels of objects and arrays"),
+    ("protocol/json/lexer.h", "BH_MEMBERS_MAX", 1, "{} members and elements"),
+    ("protocol/json/lexer.h", "BH_LIFT_MAX", MIB, "{} MiB of base64 with its line breaks"),
+    ("workers/lib/worker.h", "BH_WORKER_STAGE_MAX", MIB, "{} MiB in one write or read"),
+    ("broker/front/transport.h", "BH_READ_AHEAD_MAX", KIB, "{} KiB are read ahead"),
+    ("broker/front/front.h", "BH_OUT_HIGH", KIB, "while {} KiB of answers wait"),
+    ("broker/front/front.h", "BH_START_MS", 1, "{} ms to be started"),
+    ("broker/front/front.h", "BH_STAGE_MS", 1, "{} ms to take more of a write"),
+]
+
+
+@pytest.mark.parametrize("path,name,unit,sentence", LIMITS, ids=[row[1] for row in LIMITS])
+def test_limits_are_in_the_manual(path, name, unit, sentence):
+    page = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH LIMITS")[1].split(".SH")[0])
+    assert sentence.format(number(path, name) // unit) in page
+
+
+def test_deadlines_are_in_the_reference():
+    """Those that are no command's; each command's own is written by the generator."""
+    page = re.sub(r"\s+", " ", text("protocol/gen/introduction.md"))
+    assert f"{number('broker/front/front.h', 'BH_START_MS')} ms to be started" in page
+    assert f"{number('broker/front/front.h', 'BH_STAGE_MS')} ms to take more" in page

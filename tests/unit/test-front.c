@@ -1262,6 +1262,112 @@ static void test_reset_while_sending(void **state)
     assert_rests(BH_READING);
 }
 
+/* --- leaving and resetting in every state ------------------------------------ */
+
+static void enter_reading(void)
+{
+    say("{\"execute\":\"guest-pi");
+}
+
+static void enter_holding(void)
+{
+    say(WRITE_HEAD);
+    assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+    for (int i = 0; i < 1024 && f->front.state != BH_HOLDING; i++)
+        say_fill('A', 4096);
+}
+
+static void enter_starting(void)
+{
+    say(SEEK);
+}
+
+static void enter_sending(void)
+{
+    enter_holding();
+    f->front.lift.at = f->front.lift.len - 1; /* as if all but the last frame had gone */
+    bh_front_fire(&f->front, BH_ON_ROOM);
+    say("\"}}");
+}
+
+static void enter_waiting(void)
+{
+    (void)call_comes(SEEK, BH_WORKER_FS);
+}
+
+static void enter_streaming(void)
+{
+    struct bh_frame call = call_comes(READ, BH_WORKER_FS);
+
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "01234", 5);
+}
+
+static void enter_flushing(void)
+{
+    for (int i = 0; i < 3000 && f->front.state != BH_FLUSHING; i++)
+        say("{\"execute\":\"guest-info\"}");
+}
+
+static void (*const enter[BH_FRONT_STATES])(void) = {
+    [BH_READING] = enter_reading,     [BH_STAGING] = stage_some,      [BH_HOLDING] = enter_holding,
+    [BH_STARTING] = enter_starting,   [BH_SENDING] = enter_sending,   [BH_WAITING] = enter_waiting,
+    [BH_STREAMING] = enter_streaming, [BH_FLUSHING] = enter_flushing,
+};
+
+/* What the worker has been sent is a whole call, or was given up. Takes it all; `open`: something was begun.
+ */
+static bool worker_has_half_a_call(bool open)
+{
+    while (f->worker >= 0 && frames_next(f->worker, &in) == 1) {
+        open = in.frame.type == BH_FRAME_STAGE || (in.frame.flags & BH_FRAME_MORE);
+        fixture_settle(f);
+    }
+    return open;
+}
+
+/* The client vanishes: the front ends, nobody is owed anything, the worker is left with no half of a call. */
+static void test_client_leaves_in_every_state(void **state)
+{
+    for (unsigned s = 0; s < BH_FRONT_STATES; s++) {
+        (void)teardown(state);
+        (void)setup(state);
+        fixture_start(f);
+        enter[s]();
+        assert_int_equal(f->front.state, s);
+        (void)close(f->client);
+        f->client = -1;
+        fixture_settle(f);
+        if (!f->over && f->worker < 0) /* what was whole is handed over first */
+            assert_int_equal(fixture_give_worker(f), BH_WORKER_FS);
+        assert_false(worker_has_half_a_call(s == BH_STAGING));
+        fixture_settle(f);
+        assert_true(f->over);
+        bh_front_deinit(&f->front);
+        assert_true(f->page.owed == 0 && f->page.line_open == 0 && f->page.behind == 0);
+        f->started = false;
+    }
+}
+
+/* A 0xFF: at most one error or the end of a line, then the next request is served as if nothing had been. */
+static void test_reset_in_every_state(void **state)
+{
+    for (unsigned s = 0; s < BH_FRONT_STATES; s++) {
+        (void)teardown(state);
+        (void)setup(state);
+        fixture_start(f);
+        enter[s]();
+        assert_int_equal(f->front.state, s);
+        say("\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":7}}" PING);
+        (void)hear();
+        assert_non_null(strstr(heard, "\xff{\"return\": 7}\n" PONG));
+        assert_string_equal(strchr(heard, '\xff'), "\xff{\"return\": 7}\n" PONG);
+        assert_true(s == BH_FLUSHING || count_lines() <= 3);
+        assert_int_equal(f->front.state, BH_READING);
+        assert_false(worker_has_half_a_call(s == BH_STAGING));
+        assert_rests(BH_READING);
+    }
+}
+
 /* --- connections --------------------------------------------------------------- */
 
 static void test_client_leaves(void **state)
@@ -1551,6 +1657,8 @@ int main(void)
         TEST(test_reset_while_sending),
         TEST(test_memory_of_bulk_is_given_back),
         TEST(test_secrets_are_wiped),
+        TEST(test_client_leaves_in_every_state),
+        TEST(test_reset_in_every_state),
         TEST(test_client_leaves),
         TEST(test_half_closed_client_gets_its_reply),
         TEST(test_client_hangs_up_behind_requests),
