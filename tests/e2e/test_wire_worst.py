@@ -422,3 +422,23 @@ def test_a_worker_that_cannot_be_started_is_given_up(agent):
         assert client.line() == PONG
         wait_for(lambda: "return" in client.call("guest-get-osinfo"), 5, "a worker")
         assert client.sync() == []
+
+
+def test_a_worker_that_hears_nothing_keeps_time(start, folder):
+    """It waits in a read, and yet closes a handle that has idled, and does not wake without a reason."""
+    (folder / "file").write_text("x")
+    agent = start(f'policy 1\ncommands 43\nset handle-idle 2s\nuse standard\n'
+                  f'rule files: allow @file-read {{ path beneath "{folder}" }}\n')
+    with agent.client() as client:
+        handle = client.open(folder / "file")
+        client.read(handle, 1)
+        pid = agent.pid("fs")
+        before = switches(pid)
+        wait_for(lambda: [row for row in agent.audit("closed") if "not used for too long" in row.get("text", "")], 6, "the handle to be closed")
+        assert switches(pid) - before <= 6
+        client.error("guest-file-read", {"handle": handle})
+
+
+def switches(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", text))
