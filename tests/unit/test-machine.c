@@ -186,8 +186,9 @@ static bool can_happen(const struct world *w, unsigned event)
         return w->state == BH_STAGING || w->state == BH_HOLDING || w->state == BH_STARTING;
     case BH_ON_BLOCKED:
         return sends;
-    case BH_ON_STALE: /* something went through the socket: it is not stale but dead */
-        return sends && !w->staged;
+    case BH_ON_STALE: /* once something went through the socket it is not stale but dead; or a call came back
+                       */
+        return (sends || w->state == BH_WAITING) && !w->staged;
     case BH_ON_ROOM:
         return sends && w->state != BH_SENDING;
     case BH_ON_SENT:
@@ -294,6 +295,8 @@ static void step(struct search *search, struct world w, unsigned event)
     w.state = row.next;
     if (event == BH_ON_SENT)
         w.called = true;
+    if (event == BH_ON_STALE) /* the worker has nothing of it any more */
+        w.called = false;
     do_action(&w, row.action, event);
     assert_int_equal(w.complete, bh_front_owes(w.state));
     assert_true(!w.staged || w.called || w.complete || w.state == BH_STAGING || w.state == BH_HOLDING);
