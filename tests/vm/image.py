@@ -1,0 +1,191 @@
+"""What a guest boots: Debian's cloud kernel, unpacked, and an initramfs made here of busybox, a few modules and our build.
+
+The kernel is downloaded once and lies in the cache ($BULKHEAD_VM_CACHE, else vm/ of the build folder); it is never
+installed on this machine. A step that fails leaves nothing behind in the cache. The initramfs is made per guest: it
+takes a tenth of a second and so it cannot be stale.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+
+from harness import BUILD
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("BULKHEAD_VM_CACHE") or BUILD / "vm").resolve()
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+MODULES = ["virtio_pci", "virtio_console", "vsock_loopback"]
+TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "lz4": "lz4", "strip": "binutils"}
+PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
+            "bulkhead-policyc", "bulkheadctl"]
+FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n",
+         "etc/group": "root:x:0:\nalice:x:1000:\n",
+         "etc/hostname": "guest\n",
+         "etc/os-release": 'NAME="Test guest"\nID=testguest\nVERSION_ID="1"\nPRETTY_NAME="Test guest 1"\n'}
+FOLDERS = ["bin", "dev", "etc", "lib", "lib64", "modules", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/lib",
+           "var/log", "var/run", "new"]
+
+
+class Missing(Exception):
+    """Something that a guest needs cannot be had on this machine; the text says what."""
+
+
+def progress(text):
+    print(f"vm: {text}", file=sys.stderr, flush=True)
+
+
+def check_tools():
+    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        raise Missing(f"packages are missing: as root, apt-get install {' '.join(missing)}")
+
+
+def output(*command, **options):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options).stdout
+
+
+# The kernel.
+
+def kernel():
+    """The folder with vmlinux and modules/, made at the first call on this machine."""
+    folder = CACHE / "kernel"
+    if not folder.exists():
+        check_tools()
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-") as scratch:
+            scratch = pathlib.Path(scratch)
+            try:
+                fetch_kernel(scratch)
+            except subprocess.CalledProcessError as error:
+                said = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
+                raise Missing(f"no kernel for guests: {' '.join(error.cmd)} failed: {' '.join(said)}") from None
+            with contextlib.suppress(FileExistsError, OSError):  # somebody else was quicker: theirs is as good
+                (scratch / "kernel").rename(folder)
+        assert folder.exists(), f"{folder} could not be made"
+    return folder
+
+
+def fetch_kernel(scratch):
+    package = kernel_package()
+    progress(f"downloading {package}")
+    output("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, cwd=scratch)
+    output("dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch / "tree"))
+    progress("unpacking the kernel")
+    made = scratch / "kernel"
+    (made / "modules").mkdir(parents=True)
+    unpack_vmlinux(next((scratch / "tree/boot").glob("vmlinuz-*")), made / "vmlinux")
+    found = {path.stem.replace("-", "_"): path for path in (scratch / "tree/lib/modules").rglob("*.ko")}
+    order = module_order(found)
+    for name in order:
+        shutil.copy(found[name], made / "modules")
+    (made / "modules/order").write_text("".join(f"{found[name].name}\n" for name in order))
+
+
+def kernel_package():
+    """The package that the meta package stands for; its list of packages is fetched if there is none."""
+    command = ["apt-cache", "depends", KERNEL_PACKAGE]
+    try:
+        text = output(*command)
+    except subprocess.CalledProcessError:
+        progress("updating apt's lists")
+        output("apt-get", "update", "-q")
+        text = output(*command)
+    return re.search(r"Depends: (linux-image-\S+)", text.decode())[1]
+
+
+def unpack_vmlinux(vmlinuz, target):
+    """Decompression is what takes long in an emulated machine, so it is done here. The boot protocol says where."""
+    image = vmlinuz.read_bytes()
+    start = (image[0x1f1] + 1) * 512 + struct.unpack_from("<I", image, 0x248)[0]
+    length = struct.unpack_from("<I", image, 0x24c)[0]
+    payload = image[start:start + length - 4]  # the last four bytes are the unpacked length
+    assert payload[:4] == b"\x02\x21\x4c\x18", f"{vmlinuz} is not packed with LZ4: teach this function the new format"
+    target.write_bytes(output("lz4", "-d", "-c", "-", input=payload))
+
+
+def module_order(found):
+    """What MODULES need, each after what it needs itself. The modules say it: there is no depmod here."""
+    order = []
+
+    def add(name):
+        if name in order:
+            return
+        needs = re.search(rb"\0depends=([^\0]*)\0", b"\0" + found[name].read_bytes())[1].decode()
+        for need in filter(None, needs.split(",")):
+            add(need.replace("-", "_"))
+        order.append(name)
+
+    for name in MODULES:
+        add(name)
+    return order
+
+
+# The initramfs: an archive in cpio's "newc" format.
+
+class Archive:
+    def __init__(self):
+        self.parts, self.folders, self.number = [], set(), 0
+
+    def entry(self, name, mode, data=b""):
+        self.number += 1
+        path = name.encode() + b"\0"
+        fields = [self.number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(path), 0]
+        head = b"070701" + b"".join(b"%08x" % field for field in fields) + path
+        self.parts += [head, bytes(-len(head) % 4), data, bytes(-len(data) % 4)]
+
+    def folder(self, name):
+        if name in self.folders or name in ("", "."):
+            return
+        self.folder(os.path.dirname(name))
+        self.folders.add(name)
+        self.entry(name, stat.S_IFDIR | 0o755)
+
+    def file(self, name, data, mode=0o644):
+        self.folder(os.path.dirname(name))
+        self.entry(name, stat.S_IFREG | mode, data)
+
+    def link(self, name, target):
+        self.folder(os.path.dirname(name))
+        self.entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def finish(self, path):
+        self.entry("TRAILER!!!", 0)
+        path.write_bytes(b"".join(self.parts))
+
+
+def libraries(program):
+    """The shared libraries of a program, by the paths that its dynamic linker finds them at."""
+    return re.findall(r"(/\S+) \(0x", output("ldd", str(program)).decode())
+
+
+def stripped(program):
+    """Its bytes without debugging information: the guest unpacks them into memory, byte by byte."""
+    with tempfile.NamedTemporaryFile() as copy:
+        output("strip", "-o", copy.name, str(program))
+        return pathlib.Path(copy.name).read_bytes()
+
+
+def initramfs(target, programs, files):
+    """`programs` are paths on this machine and go to /usr/bin, with the libraries that they need; `files` is {name: text}."""
+    made, modules = Archive(), kernel() / "modules"
+    for name in FOLDERS:
+        made.folder(name)
+    made.file("init", (HERE / "init").read_bytes(), 0o755)
+    made.file("bin/busybox", pathlib.Path(shutil.which("busybox")).read_bytes(), 0o755)
+    made.link("bin/sh", "busybox")
+    for path in modules.iterdir():
+        made.file(f"modules/{path.name}", path.read_bytes())
+    for path in map(pathlib.Path, programs):
+        made.file(f"usr/bin/{path.name}", stripped(path), 0o755)
+    for name in sorted({name for path in programs for name in libraries(path)}):
+        made.file(name.lstrip("/"), pathlib.Path(name).read_bytes(), 0o755)
+    for name, text in {**FILES, **files}.items():
+        made.file(name, text.encode())
+    made.finish(target)
