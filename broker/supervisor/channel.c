@@ -250,6 +250,8 @@ int bh_channels_due(const struct bh_supervisor *s)
 
         if (channel->state != BH_CHANNEL_ABSENT && channel->state != BH_CHANNEL_AWAY)
             continue;
+        if (channel->due_ms == BH_NEVER_MS)
+            continue;
         if (next < 0 || next > wait)
             next = wait;
     }

@@ -3,8 +3,8 @@
  * open and close. A device serves one channel.
  *
  * A virtio port outlives its hosts: poll says HUP while the host's end is closed. A serial
- * line that was hung up is opened anew. Between hosts the port is looked at when the kernel
- * says that something changed (SIGIO) and once a second; while it is served it is the
+ * line that was hung up is opened anew. Between hosts a port is looked at when the kernel says
+ * that something changed (SIGIO), a hung-up line once a second; while it is served it is the
  * front's alone. No byte is read here.
  */
 #include "broker/supervisor/portinfo.h"
@@ -22,7 +22,8 @@
 
 #define VIRTIO_LINKS "/dev/virtio-ports"
 #define VIRTIO_CLASS "/sys/class/virtio-ports"
-#define LOOK_MS 1000 /* between two looks at a port whose host is away */
+#define LOOK_MS                                                                                              \
+    1000 /* between two looks at a port whose host is away, where the kernel does not tell of its return */
 
 /* --- opening ------------------------------------------------------------------------ */
 
@@ -179,7 +180,7 @@ void bh_port_look(struct bh_supervisor *s, struct bh_channel_row *channel, const
     case BH_HOST_AWAY:
         forget_debts(front->state);
         channel->state = BH_CHANNEL_AWAY;
-        channel->due_ms = now + LOOK_MS;
+        channel->due_ms = channel->armed ? BH_NEVER_MS : now + LOOK_MS;
         break;
     default:
         lose(s, channel, now);

@@ -69,6 +69,8 @@ enum bh_channel_state {
     BH_CHANNEL_PRESENT,   /* a front serves the host, or will when it has started */
 };
 
+#define BH_NEVER_MS UINT64_MAX
+
 /* Slots keep their index, which numbers audit sources. One that no channel of the policy has: `row` is NULL,
  * and nothing else of it counts. */
 struct bh_channel_row {
@@ -83,7 +85,8 @@ struct bh_channel_row {
     bool served; /* port: the front has it */
     bool armed;  /* port: the kernel tells us of changes */
     dev_t device;
-    uint64_t due_ms, offered_ms, refused_ms; /* CLOCK_BOOTTIME */
+    uint64_t due_ms; /* CLOCK_BOOTTIME; BH_NEVER_MS: the kernel will tell */
+    uint64_t offered_ms, refused_ms;
     uint32_t epoch;
     char path[BH_CHANNEL_PATH_MAX + 1];
 };

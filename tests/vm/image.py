@@ -66,7 +66,7 @@ def kernel():
             except subprocess.CalledProcessError as error:
                 said = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
                 raise Missing(f"no kernel for guests: {' '.join(error.cmd)} failed: {' '.join(said)}") from None
-            with contextlib.suppress(FileExistsError, OSError):  # somebody else was quicker: theirs is as good
+            with contextlib.suppress(OSError):  # somebody else was quicker: theirs is as good
                 (scratch / "kernel").rename(folder)
         assert folder.exists(), f"{folder} could not be made"
     return folder

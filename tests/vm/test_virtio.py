@@ -211,11 +211,10 @@ def test_host_away_after_requests(guest, agent):
         for _ in range(20):
             client.send(b'{"execute":"guest-get-osinfo"}\n')
     time.sleep(1)
-    counts = woken(agent, AWAY_SECONDS)
-    print("supervisor", counts[agent.pid])
-    assert counts.pop(agent.pid) <= AWAY_SECONDS + 1
-    assert set(counts.values()) == {0}
+    assert set(woken(agent, AWAY_SECONDS).values()) == {0}
+    began = time.monotonic()
     assert answers(guest)
+    assert time.monotonic() - began < 1, "the agent did not hear that a host had come"
 
 
 def test_client_that_never_reads(guest, agent):
@@ -260,14 +259,13 @@ def test_unplugged_with_a_host_attached(guest, agent, plugged):
 
 def test_replugged_with_retry(guest, start, plugged):
     agent = start("-r")
-    for _ in range(2):
-        assert answers(guest)
-        guest.unplug()
-        time.sleep(2)
-        assert agent.pid in agent.stats(), agent.log()
-        guest.plug()
-        wait_for(lambda: "True" in str(guest.qmp.opened()), REPLUG_SECONDS, "the agent to open the port again")
-        guest.qmp.forget()
+    assert answers(guest)
+    guest.unplug()
+    time.sleep(2)
+    assert agent.pid in agent.stats(), agent.log()
+    guest.qmp.forget()
+    guest.plug()
+    wait_for(lambda: True in guest.qmp.opened(), REPLUG_SECONDS, "the agent to open the port again")
     assert answers(guest)
 
 
