@@ -312,6 +312,19 @@ def test_killed_process_leaves_the_port_open(guest, agent, role):
     assert guest_end_is_open(guest)
 
 
+def test_front_killed_mid_reply_ends_the_line(guest, agent):
+    """A port cannot be closed to say that something broke: the broken line is ended, and an error follows."""
+    big_file(guest)
+    with guest.client(30) as client:
+        ask_for_big_reply(client)
+        client.socket.recv(1000)
+        guest.shell(f"kill -9 {agent.processes()['front']}")
+        before = [line for line in sync_delimited(client) if line]
+        assert "BH1401" in json.loads(before[-1])["error"]["desc"]
+        assert client.ok("guest-ping") == {}
+    assert guest_end_is_open(guest)
+
+
 def test_killed_while_the_host_is_away(guest, agent):
     assert answers(guest)
     assert changes(guest) == [True]
