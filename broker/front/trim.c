@@ -3,6 +3,7 @@
  * months, and large requests are rare. Only memory that nothing stands in is given back; the
  * next request finds it zeroed, as it was at the start.
  */
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,4 +41,7 @@ void bh_front_trim(struct bh_front *front)
     bh_out_deinit(&client->out);
     bh_out_init(&client->out, BH_OUT_MAX);
     client->high = front->room_high = front->lift_high = 0;
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* output that grew in steps has left holes in the heap */
+#endif
 }

@@ -1,12 +1,14 @@
 """The six file commands, as upstream serves them (policy `open`); every test runs on a handle or a path of its own."""
 
 import os
+import pathlib
+import re
 import stat
 import threading
 
 import pytest
 
-from harness import MIB, memory, wait_for
+from harness import KIB, MIB, memory, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -194,6 +196,12 @@ def test_48_mib_read(agent, client, folder):
     assert got == data
     print(f"growth during a 48 MiB read: {watch.peak / MIB:.2f} MiB")
     assert watch.peak < 4 * MIB
+    wait_for(lambda: anonymous(agent.pid("front")) < 192 * KIB, 5, "the front to give back its buffers")
+
+
+def anonymous(pid):
+    """Bytes that are this process's alone."""
+    return int(re.search(r"^Anonymous:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1]) * KIB
 
 
 def test_48_mb_write(agent, client, folder):
