@@ -4,7 +4,6 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +11,15 @@
 #include "broker/ctl/ctl.h"
 #include "broker/ctl/envfile.h"
 #include "broker/ctl/qgaconf.h"
+#include "broker/qgaoptions.h"
 #include "protocol/base/mem.h"
 
 #define WORDS_MAX 64 /* in one variable */
 
-static const char short_options[] = "+:hVvdrDc:m:p:l:f:F::b:a:t:";
+/* In order, and a word without a value is ours to report. */
+static const char short_options[] = "+:" BH_QGA_SHORT_OPTIONS;
 
-#define BLACKLIST "blacklist"
-
-static const struct option long_options[] = {
-    { "help", no_argument, NULL, 'h' },
-    { "version", no_argument, NULL, 'V' },
-    { "dump-conf", no_argument, NULL, 'D' },
-    { "config", required_argument, NULL, 'c' },
-    { "method", required_argument, NULL, 'm' },
-    { "path", required_argument, NULL, 'p' },
-    { "logfile", required_argument, NULL, 'l' },
-    { "pidfile", required_argument, NULL, 'f' },
-    { "fsfreeze-hook", optional_argument, NULL, 'F' },
-    { "statedir", required_argument, NULL, 't' },
-    { "verbose", no_argument, NULL, 'v' },
-    { "daemonize", no_argument, NULL, 'd' },
-    { "retry-path", no_argument, NULL, 'r' },
-    { "block-rpcs", required_argument, NULL, 'b' },
-    { BLACKLIST, required_argument, NULL, 'b' },
-    { "allow-rpcs", required_argument, NULL, 'a' },
-    { 0 },
-};
+static const struct option long_options[] = { BH_QGA_LONG_OPTIONS, { 0 } };
 
 /* `name`: as the option was written, long or short. */
 static int take_list(struct ctl_qga *qga, const char *where, int option, const char *name, const char *names)
@@ -46,7 +27,7 @@ static int take_list(struct ctl_qga *qga, const char *where, int option, const c
     if (strcmp(names, "help") == 0 || strcmp(names, "?") == 0)
         return ctl_fail(CTL_FAILED, "%s: with --%s %s qemu-ga prints a list and ends: it serves nothing",
                         where, name, names);
-    if (strcmp(name, BLACKLIST) == 0)
+    if (strcmp(name, BH_QGA_BLACKLIST) == 0)
         ctl_qga_say(
             qga, true, where,
             "--%s: qemu-ga up to 9.0 takes it as --block-rpcs; later ones do not start with it. It is "

@@ -7,37 +7,22 @@
  */
 #include "broker/supervisor/options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/places.h"
+#include "broker/qgaoptions.h"
 #include "broker/supervisor/settle.h"
 #include "protocol/base/log.h"
 #include "protocol/commands.h"
 
 enum { OPT_POLICY = 256, OPT_AUDIT_DIR };
 
-static const char short_options[] = "c:m:p:l:f:F::t:vVdb:a:Drhs::";
+static const char short_options[] = BH_QGA_SHORT_OPTIONS "s::";
 
 static const struct option long_options[] = {
-    { "config", required_argument, NULL, 'c' },
-    { "method", required_argument, NULL, 'm' },
-    { "path", required_argument, NULL, 'p' },
-    { "logfile", required_argument, NULL, 'l' },
-    { "pidfile", required_argument, NULL, 'f' },
-    { "fsfreeze-hook", optional_argument, NULL, 'F' },
-    { "statedir", required_argument, NULL, 't' },
-    { "verbose", no_argument, NULL, 'v' },
-    { "version", no_argument, NULL, 'V' },
-    { "daemonize", no_argument, NULL, 'd' },
-    { "block-rpcs", required_argument, NULL, 'b' },
-    { "blacklist", required_argument, NULL, 'b' },
-    { "allow-rpcs", required_argument, NULL, 'a' },
-    { "dump-conf", no_argument, NULL, 'D' },
-    { "retry-path", no_argument, NULL, 'r' },
-    { "help", no_argument, NULL, 'h' },
+    BH_QGA_LONG_OPTIONS,
     { "service", optional_argument, NULL, 's' },
     { "policy", required_argument, NULL, OPT_POLICY },
     { "audit-dir", required_argument, NULL, OPT_AUDIT_DIR },

@@ -268,18 +268,20 @@ def test_version_and_help(as_qemu_ga, folder):
         assert run(option, program=as_qemu_ga).stdout == done.stdout.replace(b"Usage: bulkhead", b"Usage: qemu-ga", 1)
 
 
+def long_options():
+    source = "".join((ROOT / "broker" / name).read_text() for name in ("qgaoptions.h", "supervisor/options.c"))
+    return set(re.findall(r'\{ "([a-z-]{2,})", \w+_argument', source))
+
+
 def test_help_names_every_option():
     text = run("-h").stdout.decode()
-    source = (ROOT / "broker/supervisor/options.c").read_text()
-    names = set(re.findall(r'\{ "([a-z-]{2,})", \w+_argument', source)) - {"blacklist", "service"}
+    names = long_options() - {"service"}
     assert len(names) == 17 and not [name for name in names if f"--{name}" not in text]
 
 
 def test_manual_names_every_option_and_key():
     page = (ROOT / "broker/man/bulkhead.8").read_text().replace("\\-", "-")
-    source = (ROOT / "broker/supervisor/options.c").read_text()
-    names = set(re.findall(r'\{ "([a-z-]{2,})", \w+_argument', source))
-    assert not [name for name in names if f"--{name}" not in page]
+    assert not [name for name in long_options() | {"blacklist"} if f"--{name}" not in page]
     keys = re.findall(r'\{ "([a-z-]+)", (?:STRING|BOOLEAN|LIST)', (ROOT / "broker/supervisor/config.c").read_text())
     section = page.split(".SH CONFIGURATION FILE")[1].split(".SH")[0]
     assert len(keys) == 14 and not [key for key in keys if not re.search(rf"(?m)^\.?B?R? ?.*\b{key}\b", section)]
