@@ -75,6 +75,7 @@ class Rogue:
         self.socket.close()
 
     def send(self, kind, number, data=b""):
+        self.socket.settimeout(10)  # whatever the last event was waited for
         self.socket.sendall(self.HEAD.pack(kind, number, len(data)) + data)
 
     def exactly(self, size):
