@@ -144,7 +144,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
     if (ctl_options(ctl, &ctl_call, &argc, argv, options, &status) < 0)
         return status;
     if (argc < 1)
-        return ctl_usage(&ctl_call, "which command?");
+        return ctl_usage(&ctl_call, "it takes a COMMAND, such as guest-ping");
     call.name = argv[0];
     index = bh_command_find(call.name, strlen(call.name));
     call.command = index < 0 ? NULL : &bh_commands[index];

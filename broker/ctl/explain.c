@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "broker/ctl/args.h"
 #include "broker/ctl/judge.h"
 #include "broker/ctl/log.h"
 #include "broker/ctl/policysource.h"
@@ -95,7 +96,8 @@ static void print_verdict(const struct bh_policy *policy, struct bh_decision dec
     }
 }
 
-static void print_json(const struct bh_policy *policy, struct bh_decision decision, struct json_object *tried)
+static void print_json(const struct bh_policy *policy, struct bh_decision decision, bool withheld,
+                       struct json_object *tried)
 {
     struct json_object *all = json_object_new_object();
     char code[16];
@@ -106,12 +108,29 @@ static void print_json(const struct bh_policy *policy, struct bh_decision decisi
     json_object_object_add(all, "rule", json_object_new_string(ctl_rule_name(policy, decision.rule)));
     if (decision.verdict != BH_VERDICT_ALLOW)
         json_object_object_add(all, "code", json_object_new_string(code));
+    if (withheld)
+        json_object_object_add(all, "withheld", json_object_new_boolean(true));
     json_object_object_add(all, "tried", tried);
     puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(all);
 }
 
-static int judge(const struct ctl *ctl, const struct bh_policy *policy, const struct ctl_question *question)
+static void print_decision(const struct bh_policy *policy, const struct ctl_question *question,
+                           struct bh_decision decision, bool withheld)
+{
+    if (withheld)
+        printf("refused: the agent's -a and -b (allow-rpcs, block-rpcs) leave the command out (BH%04u)\n",
+               bh_verdict_code(decision.verdict));
+    else
+        print_verdict(policy, decision);
+    if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
+        puts("The worker judges again what it finds there: owner, kind and resolved path may still "
+             "refuse it.");
+}
+
+/* `withheld`: the agent's lists keep the command back, whatever a rule says. */
+static int judge(const struct ctl *ctl, const struct bh_policy *policy, const struct ctl_question *question,
+                 bool withheld)
 {
     struct telling telling = { .policy = policy, .tried = ctl->json ? json_object_new_array() : NULL };
     const struct bh_trace trace = { told, &telling };
@@ -124,33 +143,34 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
                question->about_file ? ", asking to " : "", verbs, question->object ? ", to see " : "",
                question->object ? question->object : "");
     decision = ctl_judge(policy, question, &trace);
+    if (withheld)
+        decision = (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
     if (ctl->json) {
-        print_json(policy, decision, telling.tried);
+        print_json(policy, decision, withheld, telling.tried);
     } else {
         if (telling.n == 0)
             puts("  no rule names this command");
-        print_verdict(policy, decision);
-        if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
-            puts("The worker judges again what it finds there: owner, kind and resolved path may still "
-                 "refuse it.");
+        print_decision(policy, question, decision, withheld);
     }
     return decision.verdict == BH_VERDICT_ALLOW ? CTL_OK : CTL_FAILED;
 }
 
-/* `digest`: as a record holds it, or NULL. */
+/* `digest`: whole, or as a record holds it (its beginning), or NULL. */
 static bool same_policy(const struct bh_policy *policy, const char *digest)
 {
     char hex[2 * DIGEST_BYTES + 1];
 
     for (size_t i = 0; i < DIGEST_BYTES; i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", policy->slice->digest[i]);
-    return !digest || strcmp(hex, digest) == 0;
+    return !digest || strncmp(hex, digest, sizeof(hex) - 1) == 0;
 }
 
 static int explain(const struct ctl *ctl, const struct options *options, const char *channel,
                    const struct ctl_question *question)
 {
     _cleanup_free_ char *in_force = options->policy ? NULL : ctl_status_policy_source(ctl);
+    _cleanup_free_ char *digest = in_force ? ctl_status_policy(ctl, "digest") : NULL;
+    bool withheld = in_force && ctl_status_withholds(ctl, bh_commands[question->command].name);
     char *names[] = { options->policy ? (char *)(uintptr_t)options->policy : in_force };
     struct ctl_policy_source source;
     struct bh_policy policy;
@@ -161,8 +181,11 @@ static int explain(const struct ctl *ctl, const struct options *options, const c
         status = ctl_policy_channel(&source, options->channel ? options->channel : channel, &policy);
     if (status == CTL_OK && !same_policy(&policy, options->digest))
         fputs("Note: this is not the policy that decided then; it is judged by today's.\n", stderr);
+    if (status == CTL_OK && !same_policy(&policy, digest))
+        fputs("Note: the policy has changed since the agent read it; so it will be judged after a reload.\n",
+              stderr);
     if (status == CTL_OK)
-        status = judge(ctl, &policy, question);
+        status = judge(ctl, &policy, question, withheld);
     ctl_policy_close(&source);
     return status;
 }
@@ -212,13 +235,39 @@ static int explain_record(const struct ctl *ctl, struct options *options, struct
     return status;
 }
 
+static int explain_command(const struct ctl *ctl, const struct options *options, const char *command,
+                           struct json_object *arguments)
+{
+    struct ctl_question question;
+    int status = ctl_question_make(&question, command, arguments);
+
+    if (status == CTL_OK && options->object)
+        status = ctl_question_about(&question, options->object);
+    return status == CTL_OK ? explain(ctl, options, NULL, &question) : status;
+}
+
+/* COMMAND KEY=VALUE ..., as call takes it. */
+static int explain_words(const struct ctl *ctl, const struct options *options, int n, char **words)
+{
+    int index = bh_command_find(words[0], strlen(words[0]));
+    struct json_object *arguments = NULL;
+    int status;
+
+    if (index < 0)
+        return ctl_fail(CTL_USAGE, "there is no command %s", words[0]);
+    status = ctl_args(&bh_commands[index], n - 1, words + 1, &arguments);
+    if (status == CTL_OK)
+        status = explain_command(ctl, options, words[0], arguments);
+    json_object_put(arguments);
+    return status;
+}
+
 /* `{"execute": ..., "arguments": ...}`, as a client sends it. */
 static int explain_request(const struct ctl *ctl, const struct options *options, const char *text)
 {
     enum json_tokener_error error;
     struct json_object *request = json_tokener_parse_verbose(text, &error), *arguments = NULL;
     const char *command = ctl_json_text(request, "execute", NULL);
-    struct ctl_question question;
     int status;
 
     (void)json_object_object_get_ex(request, "arguments", &arguments);
@@ -228,11 +277,7 @@ static int explain_request(const struct ctl *ctl, const struct options *options,
         status =
             ctl_fail(CTL_USAGE, "the request names no command; it looks like {\"execute\": \"guest-ping\"}");
     else
-        status = ctl_question_make(&question, command, arguments);
-    if (status == CTL_OK && options->object)
-        status = ctl_question_about(&question, options->object);
-    if (status == CTL_OK)
-        status = explain(ctl, options, NULL, &question);
+        status = explain_command(ctl, options, command, arguments);
     json_object_put(request);
     return status;
 }
@@ -275,8 +320,10 @@ static int run(struct ctl *ctl, int argc, char **argv)
         return status;
     if (options.record && argc == 0)
         return explain_number(ctl, &options);
-    if (options.record || argc != 1 || (options.object && !*options.object))
+    if (options.record || argc < 1 || (argc > 1 && argv[0][0] == '{') || (options.object && !*options.object))
         return ctl_usage(&ctl_policy_explain, "it takes one REQUEST, or --record N");
+    if (argv[0][0] >= 'a' && argv[0][0] <= 'z')
+        return explain_words(ctl, &options, argc, argv);
     return explain_request(ctl, &options, argv[0]);
 }
 
@@ -286,8 +333,9 @@ const struct ctl_command ctl_policy_explain = {
     .usage =
         "[--channel C] [--policy FILE|NAME] [--object NAME] REQUEST\n"
         "       bulkheadctl policy explain --record N [--mode M] [--dir DIR] [--policy FILE|NAME]\n"
-        "REQUEST is what a client sends: '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": "
-        "\"/etc/motd\"}}'.\n"
+        "REQUEST is a command as call takes it, or what a client sends:\n"
+        "  guest-file-open path=/etc/motd\n"
+        "  '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": \"/etc/motd\"}}'\n"
         "  --channel C           on this channel (default: the only one, or main)\n"
         "  --policy FILE|NAME    by this policy (default: the one in force)\n"
         "  --object NAME         may it see the interface or user of this name, where it lists them?\n"

@@ -26,7 +26,11 @@ int ctl_log_open(struct ctl_log *log, const struct ctl *ctl, const char *path)
         return ctl_fail(CTL_FAILED, "out of memory");
     log->dir = open(log->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (log->dir < 0)
-        return ctl_fail(CTL_FAILED, "the audit folder %s cannot be opened: %s", log->path, strerror(errno));
+        return ctl_fail(
+            CTL_FAILED,
+            "the audit folder %s cannot be opened: %s; name it with --dir, or the agent's -t folder with "
+            "--state-dir",
+            log->path, strerror(errno));
     n = bh_segment_list(log->dir, &log->segments);
     if (n < 0)
         return ctl_fail(CTL_FAILED, "the audit folder %s cannot be read: %s", log->path, strerror((int)-n));

@@ -37,11 +37,11 @@ int ctl_usage(const struct ctl_command *command, const char *format, ...)
 
 static void print_help(const struct ctl_command *command)
 {
-    printf("Usage: bulkheadctl %s %s\n"
+    printf("Usage: bulkheadctl %s%s%s\n"
            "  --state-dir DIR   the agent's -t folder (default " BH_STATE_DIR_DEFAULT ")\n"
            "  --json            output for programs\n"
            "  --help            this text\n",
-           command->name, command->usage);
+           command->name, command->usage[0] == '\n' ? "" : " ", command->usage);
 }
 
 static bool is_option(const struct ctl_option *option, const char *word, size_t len)
@@ -118,7 +118,9 @@ static int print_commands(FILE *out, const char *group, const struct ctl_command
     fprintf(out, "Usage: bulkheadctl %s%sCOMMAND [...]\n", group ? group : "", group ? " " : "");
     for (; *commands; commands++)
         fprintf(out, "  %-16s %s\n", (*commands)->name, (*commands)->summary);
-    fprintf(out, "bulkheadctl COMMAND --help says more; so does bulkheadctl(8).\n");
+    fprintf(out, "Each takes --state-dir DIR (the agent's -t folder, default " BH_STATE_DIR_DEFAULT
+                 ") and --json.\n"
+                 "bulkheadctl COMMAND --help says more; so does bulkheadctl(8).\n");
     return out == stdout ? CTL_OK : CTL_USAGE;
 }
 
@@ -135,7 +137,13 @@ int ctl_dispatch(struct ctl *ctl, const char *group, const struct ctl_command *c
         if (strcmp(word, argv[0]) == 0)
             return (*row)->run(ctl, argc - 1, argv + 1);
     }
-    (void)ctl_fail(CTL_USAGE, "there is no command %s%s%s", group ? group : "", group ? " " : "", argv[0]);
+    if (argv[0][0] == '-')
+        (void)ctl_fail(CTL_USAGE,
+                       "%s is no option that stands before a command, or lacks what belongs behind it",
+                       argv[0]);
+    else
+        (void)ctl_fail(CTL_USAGE, "there is no command %s%s%s", group ? group : "", group ? " " : "",
+                       argv[0]);
     return print_commands(stderr, group, commands);
 }
 

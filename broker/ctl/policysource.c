@@ -72,6 +72,8 @@ static int open_files(struct ctl_policy_source *source, int n, char **names)
         if (r < 0)
             bh_policy_files_free(&files);
     }
+    if (r < 0 && n == 1 && !strchr(names[0], '/') && access(names[0], F_OK) < 0)
+        return ctl_fail(CTL_FAILED, "%s is neither a shipped profile nor a file in this folder", names[0]);
     if (r < 0)
         return ctl_fail(CTL_FAILED, "%s", why);
     status = compile(source, &files);

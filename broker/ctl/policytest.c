@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <json-c/json.h>
 
 #include "broker/ctl/judge.h"
 #include "broker/ctl/policysource.h"
@@ -20,21 +23,31 @@ struct table {
     const char *name, *channel;
     struct ctl_policy_source *source;
     unsigned passed, failed;
+    struct json_object *failures; /* --json: collected; else NULL: printed */
 };
 
 static void __attribute__((format(printf, 3, 4)))
 fail(struct table *table, uint32_t line, const char *format, ...)
 {
+    _cleanup_free_ char *text = NULL;
     va_list args;
+    int n;
 
     va_start(args, format);
-    if (!table->ctl->json) {
-        printf("%s:%u: ", table->name, line);
-        vprintf(format, args);
-        putchar('\n');
-    }
+    n = vasprintf(&text, format, args);
     va_end(args);
+    if (n < 0)
+        text = NULL;
     table->failed++;
+    if (table->failures) {
+        struct json_object *row = json_object_new_object();
+
+        json_object_object_add(row, "line", json_object_new_int64(line));
+        json_object_object_add(row, "text", json_object_new_string(text ? text : "out of memory"));
+        json_object_array_add(table->failures, row);
+    } else {
+        printf("%s:%u: %s\n", table->name, line, text ? text : "out of memory");
+    }
 }
 
 static void compare(struct table *table, const struct bh_case *expected, const struct bh_policy *policy,
@@ -91,6 +104,23 @@ static int try_all(struct table *table, const char *text, size_t len)
     return r == 0 ? CTL_OK : ctl_fail(CTL_FAILED, "out of memory");
 }
 
+static void print_counts(const struct table *table)
+{
+    struct json_object *all;
+
+    if (!table->failures) {
+        printf("%u %s passed, %u failed\n", table->passed, table->passed == 1 ? "case" : "cases",
+               table->failed);
+        return;
+    }
+    all = json_object_new_object();
+    json_object_object_add(all, "passed", json_object_new_int64(table->passed));
+    json_object_object_add(all, "failed", json_object_new_int64(table->failed));
+    json_object_object_add(all, "failures", json_object_get(table->failures));
+    puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(all);
+}
+
 static int test(struct table *table)
 {
     size_t len;
@@ -100,10 +130,7 @@ static int test(struct table *table)
     if (!text)
         return ctl_fail(CTL_USAGE, "the cases in %s cannot be read: %s", table->name, strerror(errno));
     status = try_all(table, text, len);
-    if (table->ctl->json)
-        printf("{\"passed\": %u, \"failed\": %u}\n", table->passed, table->failed);
-    else
-        printf("%u cases passed, %u failed\n", table->passed, table->failed);
+    print_counts(table);
     if (table->passed + table->failed == 0)
         return ctl_fail(CTL_FAILED, "%s holds no case", table->name);
     return table->failed > 0 ? CTL_FAILED : status;
@@ -129,8 +156,10 @@ static int run(struct ctl *ctl, int argc, char **argv)
     names[0] = (char *)(uintptr_t)policy;
     status = ctl_policy_open(&source, policy ? 1 : 0, names);
     ctl_policy_findings(&source, stderr);
+    table.failures = ctl->json ? json_object_new_array() : NULL;
     if (status == CTL_OK)
         status = test(&table);
+    json_object_put(table.failures);
     ctl_policy_close(&source);
     return status;
 }

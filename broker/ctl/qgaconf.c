@@ -125,7 +125,7 @@ void ctl_qga_add_list(struct ctl_qga *qga, const char *where, enum ctl_qga_list 
     }
     bh_narrow_each(names, add_name, &l);
     *(which == CTL_QGA_ALLOW ? &qga->has_allow : &qga->has_block) = true;
-    ctl_qga_say(qga, false, where, "%s: %u commands %s", option, l.known,
+    ctl_qga_say(qga, false, where, "%s: %u %s %s", option, l.known, l.known == 1 ? "command" : "commands",
                 which == CTL_QGA_ALLOW ? "allowed" : "blocked");
 }
 

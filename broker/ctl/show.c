@@ -21,6 +21,7 @@ struct filter {
 struct tail {
     char **lines;
     size_t cap, n;
+    bool any; /* a line matched */
 };
 
 /* "90s", "15m", "3h", "2d" ago, or an RFC 3339 time or its beginning, in UTC. */
@@ -134,6 +135,7 @@ static int add(const struct ctl *ctl, struct tail *tail, const char *line)
 {
     char **place;
 
+    tail->any = true;
     if (tail->cap == 0) {
         print(ctl, line);
         return CTL_OK;
@@ -219,6 +221,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
     status = ctl_log_open(&log, ctl, dir);
     if (status == CTL_OK)
         status = show(ctl, &filter, &log, &tail);
+    if (status == CTL_OK && !tail.any)
+        fprintf(stderr, "No record in %s matches.\n", log.path);
     ctl_log_close(&log);
     for (size_t i = 0; i < tail.cap; i++)
         free(tail.lines[i]);

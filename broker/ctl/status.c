@@ -52,6 +52,20 @@ static void print_list(const char *name, struct json_object *names)
     putchar('\n');
 }
 
+/* What came of the last SIGHUP, if there was one. */
+static void print_reload(struct json_object *reload)
+{
+    const char *message = ctl_json_text(reload, "message", "");
+
+    if (!*message)
+        return;
+    printf("%-10s ", "reload");
+    ctl_print_clean(stdout, ctl_json_text(reload, "time", "?"));
+    fputs(": ", stdout);
+    ctl_print_clean(stdout, message);
+    putchar('\n');
+}
+
 static void print_agent(struct json_object *status, bool alive)
 {
     struct json_object *policy = part(status, "policy"), *audit = part(status, "audit");
@@ -71,12 +85,14 @@ static void print_agent(struct json_object *status, bool alive)
     ctl_print_clean(stdout, ctl_json_text(policy, "loaded", "?"));
     putchar('\n');
     print_row("", ctl_json_text(policy, "message", ""));
-    print_row("reload", ctl_json_text(part(status, "reload"), "message", ""));
+    print_reload(part(status, "reload"));
     print_list("allow-rpcs", part(status, "allow-rpcs"));
     print_list("block-rpcs", part(status, "block-rpcs"));
     printf("%-10s ", "audit");
     ctl_print_clean(stdout, ctl_json_text(audit, "dir", "?"));
     printf(", segment %" PRId64 "\n", ctl_json_number(audit, "segment"));
+    print_row("log", ctl_json_text(status, "log-file", "standard error"));
+    print_row("pid file", ctl_json_text(status, "pid-file", ""));
     for (size_t i = 0; i < count(list(status, "missing")); i++)
         print_row("missing", json_object_get_string(json_object_array_get_idx(list(status, "missing"), i)));
 }
@@ -94,11 +110,11 @@ static void print_host(const char *host)
 /* Cells of the clean kind: names that the agent's build knows. */
 static void print_channels(struct json_object *channels)
 {
-    printf("\n%-16s %10s %10s %10s %8s  %s\n", "CHANNEL", "REQUESTS", "DENIED", "FAILED", "HANDLES", "AT");
+    printf("\n%-12s %9s %7s %7s %7s  %s\n", "CHANNEL", "REQUESTS", "DENIED", "FAILED", "HANDLES", "AT");
     for (size_t i = 0; i < count(channels); i++) {
         struct json_object *row = json_object_array_get_idx(channels, i);
 
-        printf("%-16.31s %10" PRId64 " %10" PRId64 " %10" PRId64 " %8" PRId64 "  ",
+        printf("%-12.31s %9" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  ",
                ctl_json_text(row, "name", "?"), ctl_json_number(row, "requests"),
                ctl_json_number(row, "denials"), ctl_json_number(row, "failures"),
                ctl_json_number(row, "handles"));
@@ -146,10 +162,11 @@ static void print_fences(struct json_object *fences, struct json_object *missing
     print_words("; MISSING: ", missing);
 }
 
+/* Under the name that it has in the audit log. With short names a row fits a console of 80 columns. */
 static void print_process(struct json_object *row)
 {
     struct ctl_proc proc = ctl_proc_read((pid_t)ctl_json_number(row, "pid"));
-    char pss[24] = "-", seccomp[8] = "-", caps[32];
+    char pss[24] = "-", uid[12] = "-", seccomp[8] = "-", caps[32] = "-";
 
     if (proc.has_pss)
         (void)snprintf(pss, sizeof(pss), "%" PRIu64 ".%" PRIu64, proc.pss_kib / 1024,
@@ -159,10 +176,16 @@ static void print_process(struct json_object *row)
                        proc.seccomp == 2 ? "filter"
                        : proc.seccomp    ? "strict"
                                          : "no");
-    caps_words(proc.caps, caps);
-    printf("%-18.31s %-10.31s %7" PRId64 " %6" PRIu32 " %-16s %7s %4s %9s %8" PRId64 "  ",
-           ctl_json_text(row, "name", "?"), ctl_json_text(row, "channel", ""), ctl_json_number(row, "pid"),
-           proc.uid, caps, seccomp, proc.no_new_privs ? "yes" : "no", pss, ctl_json_number(row, "restarts"));
+    if (proc.found) {
+        (void)snprintf(uid, sizeof(uid), "%" PRIu32, proc.uid);
+        caps_words(proc.caps, caps);
+    }
+    printf("%-16.63s %7" PRId64 " %5s %-15s %-7s %-3s %5s %8" PRId64 " ", ctl_json_text(row, "label", "?"),
+           ctl_json_number(row, "pid"), uid, caps, seccomp,
+           !proc.found         ? "-"
+           : proc.no_new_privs ? "yes"
+                               : "no",
+           pss, ctl_json_number(row, "restarts"));
     print_fences(list(row, "fences"), list(row, "missing"));
     putchar('\n');
 }
@@ -172,7 +195,7 @@ static void print_supervisor(int64_t pid)
 {
     struct json_object *row = json_object_new_object();
 
-    json_object_object_add(row, "name", json_object_new_string("bulkhead"));
+    json_object_object_add(row, "label", json_object_new_string("supervisor"));
     json_object_object_add(row, "pid", json_object_new_int64(pid));
     print_process(row);
     json_object_put(row);
@@ -180,8 +203,8 @@ static void print_supervisor(int64_t pid)
 
 static void print_processes(int64_t supervisor, struct json_object *processes)
 {
-    printf("\n%-18s %-10s %7s %6s %-16s %7s %4s %9s %8s  %s\n", "PROCESS", "CHANNEL", "PID", "UID",
-           "CAPABILITIES", "SECCOMP", "NNP", "PSS MiB", "RESTARTS", "FENCES");
+    printf("\n%-16s %7s %5s %-15s %-7s %-3s %5s %8s %s\n", "PROCESS", "PID", "UID", "CAPABILITIES", "SECCOMP",
+           "NNP", "MiB", "RESTARTS", "FENCES");
     print_supervisor(supervisor);
     for (size_t i = 0; i < count(processes); i++)
         print_process(json_object_array_get_idx(processes, i));

@@ -176,6 +176,13 @@ char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_sta
     const char *path;
     char *copy = NULL;
 
+    if (!status && (errno == ENOENT || errno == ENOTDIR)) {
+        *ret_status = ctl_fail(CTL_NO_AGENT,
+                               "no agent has run with the state folder %s; name its -t folder with "
+                               "--state-dir, or its socket with -s",
+                               ctl->state_dir);
+        return NULL;
+    }
     if (!status) {
         *ret_status = ctl_fail(CTL_NO_AGENT,
                                "%s/bulkhead/status.json cannot be read: %s; name the agent's socket with -s",
@@ -216,6 +223,30 @@ char *ctl_status_audit_dir(const struct ctl *ctl)
 char *ctl_status_policy(const struct ctl *ctl, const char *name)
 {
     return copy_member(ctl, "policy", name);
+}
+
+static bool holds(struct json_object *names, const char *name)
+{
+    for (size_t i = 0; i < count(names); i++) {
+        const char *text = json_object_get_string(json_object_array_get_idx(names, i));
+
+        if (text && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ctl_status_withholds(const struct ctl *ctl, const char *command)
+{
+    struct json_object *status = ctl_status_read(ctl), *allow = NULL, *block = NULL;
+    bool withheld;
+
+    (void)json_object_object_get_ex(status, "allow-rpcs", &allow);
+    (void)json_object_object_get_ex(status, "block-rpcs", &block);
+    withheld = (json_object_is_type(allow, json_type_array) && !holds(allow, command)) ||
+               (json_object_is_type(block, json_type_array) && holds(block, command));
+    json_object_put(status);
+    return withheld;
 }
 
 char *ctl_status_policy_source(const struct ctl *ctl)

@@ -33,6 +33,9 @@ char *ctl_status_policy(const struct ctl *ctl, const char *name);
  * can be read again. Says nothing. */
 char *ctl_status_policy_source(const struct ctl *ctl);
 
+/* Do the agent's -a and -b keep this command from every channel? Says nothing. */
+bool ctl_status_withholds(const struct ctl *ctl, const char *command);
+
 /* Members with a default. */
 const char *ctl_json_text(struct json_object *object, const char *name, const char *otherwise);
 int64_t ctl_json_number(struct json_object *object, const char *name);

@@ -196,6 +196,15 @@ static void reload(FILE *out, const struct bh_supervisor *s)
     fprintf(out, "\"count\": %llu},\n", (unsigned long long)s->reload.count);
 }
 
+/* The path of a file of ours, or null where there is none. */
+static void place(FILE *out, const char *name, const char *path)
+{
+    if (path)
+        member(out, name, path);
+    else
+        fprintf(out, "\"%s\": null, ", name);
+}
+
 static void document(FILE *out, const struct bh_supervisor *s)
 {
     fprintf(out, "{\n  \"generation\": %llu, \"pid\": %d, ", (unsigned long long)s->generation,
@@ -203,6 +212,8 @@ static void document(FILE *out, const struct bh_supervisor *s)
     member(out, "version", BH_VERSION);
     member(out, "level", BH_PROTOCOL_LEVEL);
     member(out, "started", s->started);
+    place(out, "log-file", s->options.log_file || !s->options.daemon ? s->options.log_file : "/dev/null");
+    place(out, "pid-file", s->options.daemon ? s->options.pid_file : NULL);
     fputs("\n  \"policy\": {", out);
     member(out, "source", s->policy_source);
     member(out, "state", s->policy_state);

@@ -251,7 +251,7 @@ def test_show_does_not_speak_to_the_terminal(folder):
     (["audit", "show", "-n", "0"], "-n takes"),
     (["audit", "show", "--nonsense"], "there is no option --nonsense"),
     (["audit", "verify", "--key"], "--key needs a value"),
-    (["call"], "which command?"),
+    (["call"], "it takes a COMMAND, such as guest-ping"),
     (["call", "guest-sync", "id=x"], "id takes an integer, and 'x' is none"),
     (["call", "guest-sync", "nr=1"], "guest-sync has no argument nr"),
     (["call", "guest-sync", "id=1", "id=2"], "id is given twice"),
@@ -260,7 +260,11 @@ def test_show_does_not_speak_to_the_terminal(folder):
     (["call", "--timeout", "0", "guest-ping"], "--timeout takes seconds"),
     (["policy", "explain", "{}"], "the request names no command"),
     (["policy", "explain", "--policy", "open", '{"execute": "guest-nonsense"}'], "there is no command guest-nonsense"),
+    (["policy", "explain", "--policy", "open", "guest-nonsense"], "there is no command guest-nonsense"),
+    (["policy", "explain", "--policy", "open", "guest-sync", "nr=1"], "guest-sync has no argument nr"),
+    (["policy", "explain", "{}", "guest-sync"], "it takes one REQUEST"),
     (["nonsense"], "there is no command nonsense"),
+    (["--state-dir"], "--state-dir is no option that stands before a command, or lacks what belongs behind it"),
 ])
 def test_usage_errors(arguments, words):
     done = ctl(*arguments)
@@ -270,8 +274,13 @@ def test_usage_errors(arguments, words):
 def test_nothing_to_talk_to(folder):
     done = ctl("call", "-s", folder / "none", "guest-ping")
     assert done.returncode == 3 and "nobody listens on" in done.stderr
-    done = ctl("status", "--state-dir", folder)
-    assert done.returncode == 3 and "no agent has run with the state folder" in done.stderr
+    for words in (["status"], ["reload"], ["call", "guest-ping"]):
+        done = ctl(*words, "--state-dir", folder)
+        assert done.returncode == 3 and f"no agent has run with the state folder {folder}; name" in done.stderr
+    done = ctl("audit", "show", "--dir", folder / "none")
+    assert done.returncode == 1 and "name it with --dir, or the agent's -t folder with --state-dir" in done.stderr
+    done = ctl("policy", "check", "stendard")
+    assert done.returncode == 1 and "stendard is neither a shipped profile nor a file in this folder" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["status"], ["call"], ["read"], ["write"], ["audit", "show"], ["audit", "verify"],
@@ -291,9 +300,45 @@ def test_cases_that_do_not_hold(folder):
     (folder / "cases").write_text("# three wrong, one right\nallow guest-exec\ndeny guest-ping\n"
                                   "allow guest-ping rule other\ndeny guest-exec\nwhat\n")
     done = ctl("policy", "test", "--policy", "standard", folder / "cases")
-    assert done.returncode == 1 and "1 cases passed, 4 failed" in done.stdout
+    assert done.returncode == 1 and "1 case passed, 4 failed" in done.stdout
     for line in (2, 3, 4, 6):
         assert f"{folder}/cases:{line}: " in done.stdout
+    done = ctl("policy", "test", "--json", "--policy", "standard", folder / "cases")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and (answer["passed"], answer["failed"]) == (1, 4)
+    assert [row["line"] for row in answer["failures"]] == [2, 3, 4, 6]
+    assert answer["failures"][0]["text"] == "expected allow, but the policy says deny"
+
+
+def test_check_for_programs(folder):
+    done = ctl("policy", "check", "--json", "open")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and answer["good"] and answer["channels"] == 1
+    assert [row["level"] for row in answer["findings"]] == ["warning", "warning"]
+    assert answer["findings"][0]["at"].startswith("profile:open:") and "runs every program" in answer["findings"][0]["text"]
+    (folder / "policy").write_text("policy 1\ncommands 43\nallow guest-pong\nallow @frob\n")
+    done = ctl("policy", "check", "--json", folder / "policy")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and not answer["good"] and answer["channels"] == 0
+    assert [(row["level"], row["at"]) for row in answer["findings"]] == \
+        [("error", f"{folder}/policy:3:7"), ("error", f"{folder}/policy:4:7")]
+    assert answer["findings"][0]["text"].startswith("there is no command 'guest-pong'")
+
+
+def test_show_for_programs(folder):
+    (folder / "policy").write_text("policy 1\ncommands 43\nchannel a unix-listen:/run/a.sock\nchannel b unix-listen:/run/b.sock\n"
+                                   "use backup on a\nuse inventory on b\n")
+    rows = json.loads(ctl("policy", "show", "--json", folder / "policy").stdout)
+    assert [row["channel"] for row in rows] == ["a", "b"]
+    for row in rows:
+        assert row["text"] == ctl("policy", "show", "--channel", row["channel"], folder / "policy").stdout
+
+
+def test_show_says_that_nothing_matches(folder):
+    log = Log(folder / "audit").run()
+    done = ctl("audit", "show", "--dir", log.folder, "--kind", "refuse")
+    assert done.returncode == 0 and not done.stdout and f"No record in {log.folder} matches." in done.stderr
+    assert not ctl("audit", "show", "--dir", log.folder, "--kind", "segment").stderr
 
 
 def test_explain():
@@ -400,14 +445,6 @@ def test_size_of_a_policy_file(folder, size, good):
 def test_shown_policy_compiles_again(folder):
     text = ctl("policy", "show", "standard").stdout
     (folder / "policy").write_text(text)
-    done = ctl("policy", "check", folder / "policy")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_example_of_the_manual(folder):
-    page = (ROOT / "broker" / "man" / "bulkhead-policy.5").read_text()
-    example = page.split(".SH EXAMPLE\n.nf\n")[1].split(".fi")[0].replace("\\-", "-")
-    (folder / "policy").write_text(example)
     done = ctl("policy", "check", folder / "policy")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -564,11 +601,11 @@ def test_status_of_an_agent_that_has_ended(folder):
               "missing": ["a view"], "audit": {"dir": "/x", "segment": 3},
               "channels": [{"name": "main", "method": "unix-listen", "path": "/x/sock", "requests": 5, "denials": 1,
                             "failures": 0, "handles": 0}],
-              "processes": [{"name": "bulkhead-fs", "role": "fs", "channel": "main", "pid": 4194304, "restarts": 2,
+              "processes": [{"name": "bulkhead-fs", "role": "fs", "label": "main/fs", "channel": "main", "pid": 4194304, "restarts": 2,
                              "fences": ["uid"], "missing": ["view"]}]}
     (folder / "bulkhead" / "status.json").write_text(json.dumps(status))
     done = ctl("status", "--state-dir", folder)
     assert done.returncode == 3 and "NOT RUNNING" in done.stdout
-    assert "bulkhead-fs" in done.stdout and "MISSING: view" in done.stdout and "unix-listen:/x/sock" in done.stdout
+    assert "main/fs" in done.stdout and "MISSING: view" in done.stdout and "unix-listen:/x/sock" in done.stdout
     done = ctl("--json", "--state-dir", folder, "status")
     assert done.returncode == 3 and json.loads(done.stdout)["alive"] is False

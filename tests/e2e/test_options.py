@@ -1,6 +1,7 @@
 """The command line, the configuration file, and life as a daemon: beside qemu-ga where it says the same."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -455,6 +456,36 @@ def test_lists_in_the_status(start):
     assert "block-rpcs" not in shown
 
 
+def test_explain_knows_the_lists(start):
+    """What the agent refuses because of -a and -b is not explained as allowed; a policy that is named stands for itself."""
+    agent = start("standard", "-b", "guest-get-load")
+    place = ["--state-dir", agent.folder]
+    with agent.client() as client:
+        assert disabled(client, "guest-get-load")
+    done = agent.ctl("policy", "explain", "guest-get-load", *place, check=False)
+    assert done.returncode == 1 and "refused: the agent's -a and -b" in done.stdout and "(BH1201)" in done.stdout
+    answer = json.loads(agent.ctl("policy", "explain", "--json", "guest-get-load", *place, check=False).stdout)
+    assert (answer["verdict"], answer["code"], answer["withheld"]) == ("deny", "BH1201", True)
+    assert agent.ctl("policy", "explain", "guest-ping", *place).returncode == 0
+    assert agent.ctl("policy", "explain", "guest-get-load", "--policy", "standard", *place).returncode == 0
+    agent.stop()
+    agent = start("standard", "-a", "guest-ping")
+    place = ["--state-dir", agent.folder]
+    assert agent.ctl("policy", "explain", "guest-ping", *place).returncode == 0
+    assert agent.ctl("policy", "explain", "guest-info", *place, check=False).returncode == 1
+
+
+def test_explain_says_that_the_files_have_changed(start):
+    agent = start("policy 1\ncommands 43\nallow @sync\n")
+    words = ["policy", "explain", "guest-ping", "--state-dir", agent.folder]
+    assert not agent.ctl(*words).stderr
+    agent.write_policy("policy 1\ncommands 43\nallow @info\n")
+    done = agent.ctl(*words, check=False)
+    assert done.returncode == 1 and "the policy has changed since the agent read it" in done.stderr
+    agent.ctl("reload", "--state-dir", agent.folder)
+    assert not agent.ctl(*words, check=False).stderr
+
+
 def test_lines_about_the_lists(start):
     """What -a cannot open, and what is no command; a name that -b takes away again is neither."""
     agent = start("standard", "-a", "guest-ping,guest-file-open,guest-file-read,guest-frob,guest-file-seek",
@@ -607,14 +638,28 @@ def test_daemon_of_the_configuration_with_relative_paths(folder):
         with Client(folder / "s") as client:
             assert client.ok("guest-ping") == {} and disabled(client, "guest-get-time")
         assert STAMPED.match((folder / "log").read_text())
+        shown = subprocess.run([BUILD / "bulkheadctl", "status", "--state-dir", folder], capture_output=True, text=True)
+        assert f"\nlog        {folder}/log\npid file   {folder}/pid\n" in shown.stdout
     finally:
         kill(int((folder / "pid").read_text()), signal.SIGTERM)
         wait_for(lambda: not (folder / "pid").exists(), 10, "the daemon to end")
 
 
 def test_pid_file_of_a_daemon_only(folder):
-    with Agent(folder / "a", "open", "-f", folder / "pid"):
+    with Agent(folder / "a", "open", "-f", folder / "pid") as agent:
         assert not (folder / "pid").exists()
+        assert (agent.status()["log-file"], agent.status()["pid-file"]) == (None, None)
+        shown = agent.ctl("status", "--state-dir", agent.folder).stdout
+        assert "\nlog        standard error\n" in shown and "pid file" not in shown
+
+
+def test_status_of_a_daemon_without_a_log(folder):
+    with Daemon(folder) as daemon:
+        shown = subprocess.run([BUILD / "bulkheadctl", "status", "--state-dir", folder], capture_output=True, text=True)
+        assert f"\nlog        /dev/null\npid file   {daemon.pid_file}\n" in shown.stdout
+        rows = shown.stdout.split("\nPROCESS")[1].splitlines()[1:]
+        assert [row.split()[0] for row in rows][:2] == ["supervisor", "audit"]
+        assert max(map(len, rows)) <= 80, "a row fits a console"
 
 
 def test_second_daemon(folder):

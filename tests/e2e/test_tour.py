@@ -20,7 +20,7 @@ def test_once():
     assert "These words are in a folder that a rule allows." in out
     assert "These are not." not in out
     assert re.search(r"BH1202, record \d+", out + done.stderr)
-    for words in ("bulkhead-front", "refused", "demo"):
+    for words in ("main/front", "refused", "demo"):
         assert words in out, words
 
 
