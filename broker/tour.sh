@@ -114,7 +114,8 @@ farewell()
     $top/build/bulkheadctl call guest-info --state-dir $run
     $top/build/bulkheadctl status --state-dir $run
     python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.connect("$socket"); s.send(b"{\"execute\":\"guest-ping\"}"); print(s.recv(100))'
-    The policy is $run/policy; it takes effect at the next start.
+    The policy is $run/policy; this puts in force what you change there:
+    $top/build/bulkheadctl reload --state-dir $run
 ^C ends it.
 END
     wait "$agent"

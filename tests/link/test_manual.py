@@ -1,5 +1,7 @@
-"""The manual names what the code has: settings and their words, fences, profiles, exit statuses, subcommands, the version."""
+"""The manual names what the code has: settings and their words, classes and their commands, fences, profiles, exit
+statuses, subcommands, limits, the version."""
 
+import json
 import re
 
 import pytest
@@ -46,6 +48,15 @@ def test_profiles_are_in_the_manual():
     page = plain("bulkhead-policy.5")
     names = [path.stem for path in (ROOT / "policy/profiles").glob("*.policy")]
     assert names and not [name for name in names if f"\n.TP\n.B {name}\n" not in page]
+
+
+def test_classes_and_their_commands_are_in_the_manual():
+    schema = json.loads(text("protocol/schema.json"))
+    section = plain("bulkhead-policy.5").split("\n.SH CLASSES\n")[1].split("\n.ad b\n")[0]
+    found = {name: re.findall(r"\bguest-[a-z-]+", body) for name, body in re.findall(r"\.TP\n\.B (@\S+)\n(.*?)(?=\n\.TP|$)", section, re.S)}
+    meant = {name: [command for command, entry in schema["commands"].items() if name in entry["classes"]]
+             for name in schema["classes"]}
+    assert found == meant and len(found["@info"]) > 10
 
 
 def test_fences_are_in_the_manual():

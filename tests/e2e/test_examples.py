@@ -1,0 +1,99 @@
+"""What README and the manual pages show works as it stands there: policies compile without a warning, commands are
+understood, and a refusal looks as README says."""
+
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from harness import BUILD, ROOT, Agent, split_error
+
+MAN = ROOT / "broker" / "man"
+
+
+def ctl(*arguments, **options):
+    return subprocess.run([BUILD / "bulkheadctl", *map(str, arguments)], capture_output=True, text=True, timeout=60, **options)
+
+
+def displays(page):
+    """What stands between .nf and .fi, as it is printed."""
+    text = (MAN / page).read_text()
+    found = re.findall(r"^\.nf\n(.*?)^\.fi$", text, re.M | re.S)
+    return [block.replace("\\-", "-").replace("\\(aq", "'") for block in found]
+
+
+def indented(text):
+    """The indented blocks of a Markdown text."""
+    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.M)
+    return [re.sub("^    ", "", block, flags=re.M).strip("\n") + "\n" for block in found]
+
+
+README = indented((ROOT / "README.md").read_text())
+POLICIES = [text for text in README + displays("bulkhead-policy.5") if re.search("^policy 1$", text, re.M)]
+WHOLE = [text for text in POLICIES if "commands" in text]
+DROP_INS = [text for text in POLICIES if "commands" not in text]
+
+
+def test_there_are_examples():
+    assert len(WHOLE) == 3 and len(DROP_INS) == 1
+
+
+@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels"])
+def test_policy_compiles(folder, text):
+    (folder / "policy").write_text(text)
+    done = ctl("policy", "check", "--json", folder / "policy")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and answer["good"] and answer["findings"] == [], done.stdout
+
+
+def test_drop_in_compiles_beside_the_policy_of_two_channels(folder):
+    (folder / "policy").write_text(WHOLE[2])
+    (folder / "policy.d").mkdir()
+    (folder / "policy.d" / "logs.policy").write_text(DROP_INS[0])
+    check = ctl("policy", "check", "--json", folder / "policy")
+    assert check.returncode == 0 and json.loads(check.stdout)["findings"] == [], check.stdout
+    explain = ["policy", "explain", "--policy", folder / "policy", "guest-file-open", "path=/var/log/app/x", "--channel"]
+    assert "allowed by rule app-logs" in ctl(*explain, "main").stdout
+    assert ctl(*explain, "backup").returncode == 1
+    see = ["policy", "explain", "--policy", folder / "policy", "guest-network-get-interfaces", "--object"]
+    assert [ctl(*see, name, "--channel", channel).returncode
+            for name, channel in [("eth0", "main"), ("backup0", "main"), ("backup0", "backup"), ("eth0", "backup")]] == \
+        [0, 1, 0, 1]
+
+
+@pytest.mark.root
+def test_commands_of_the_manual(folder):
+    """Each is understood and reaches the agent: it may be refused, but is no mistake of usage."""
+    (folder / "here").mkdir()
+    (folder / "here" / "qemu-ga").write_text("FILTER_RPC_ARGS=\"--block-rpcs=guest-exec\"\n")
+    lines = displays("bulkheadctl.8")[0].replace("/etc/sysconfig/qemu-ga", "qemu-ga").splitlines()
+    assert len(lines) >= 8
+    with Agent(folder / "agent", "open"):
+        for line in lines:
+            words, _, out = line.partition(" > ")
+            program, *arguments = shlex.split(words)
+            done = ctl(*arguments, "--state-dir", folder / "agent", cwd=folder / "here")
+            assert program == "bulkheadctl" and done.returncode in (0, 1), (line, done.stderr)
+            if out:
+                (folder / "here" / out).write_text(done.stdout)
+            assert not re.search("no option|cannot be opened|no such", done.stderr), (line, done.stderr)
+
+
+@pytest.mark.root
+def test_refusal_of_readme(folder):
+    """The two transcripts: but for numbers, paths and what "..." leaves out they are what is printed."""
+    shown = next(text for text in README if "read /etc/shadow" in text).splitlines()
+    with Agent(folder, WHOLE[0]) as agent:
+        done = agent.ctl("read", "/etc/shadow", "--state-dir", folder, check=False)
+        assert done.returncode == 1
+        line = done.stderr.strip()
+        assert re.sub(r"record \d+", "record N", shown[1]) == re.sub(r"record \d+", "record N", line)
+        number = split_error({"error": {"class": "", "desc": line}})[3]
+        agent.record(number)
+        done = agent.ctl("policy", "explain", "--record", number, "--state-dir", folder, check=False)
+        printed = done.stdout.replace(f"{folder}/policy", "/etc/bulkhead/policy").splitlines()
+        assert done.returncode == 1 and shown[2] == f"$ bulkheadctl policy explain --record {re.search(r'record ([0-9]+)', shown[1])[1]}"
+        assert json.loads(printed[0])["n"] == number and shown[3].startswith('{ "n": ')
+        assert printed[1:] == shown[4:], done.stdout
