@@ -97,7 +97,7 @@ static void print_verdict(const struct bh_policy *policy, struct bh_decision dec
 }
 
 static void print_json(const struct bh_policy *policy, struct bh_decision decision, bool withheld,
-                       struct json_object *tried)
+                       bool served, struct json_object *tried)
 {
     struct json_object *all = json_object_new_object();
     char code[16];
@@ -110,6 +110,7 @@ static void print_json(const struct bh_policy *policy, struct bh_decision decisi
         json_object_object_add(all, "code", json_object_new_string(code));
     if (withheld)
         json_object_object_add(all, "withheld", json_object_new_boolean(true));
+    json_object_object_add(all, "served", json_object_new_boolean(served));
     json_object_object_add(all, "tried", tried);
     puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(all);
@@ -126,6 +127,10 @@ static void print_decision(const struct bh_policy *policy, const struct ctl_ques
     if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
         puts("The worker judges again what it finds there: owner, kind and resolved path may still "
              "refuse it.");
+    if (!bh_commands[question->command].served)
+        puts(
+            "This version does not serve the command, whatever a policy says: a client is told that there is "
+            "none of this name.");
 }
 
 /* `withheld`: the agent's lists keep the command back, whatever a rule says. */
@@ -146,7 +151,7 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
     if (withheld)
         decision = (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
     if (ctl->json) {
-        print_json(policy, decision, withheld, telling.tried);
+        print_json(policy, decision, withheld, bh_commands[question->command].served, telling.tried);
     } else {
         if (telling.n == 0)
             puts("  no rule names this command");

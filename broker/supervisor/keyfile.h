@@ -5,7 +5,7 @@
  * Bytes in, entries out: no file, no allocation. Columns count bytes from 1.
  *
  * Trust: in = CONFIG (root's file, still not believed to be well-formed); out = CHECKED;
- *        called by = supervisor
+ *        called by = supervisor, bulkheadctl policy migrate
  */
 #pragma once
 

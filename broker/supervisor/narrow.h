@@ -2,7 +2,8 @@
  * The lists of -a and -b: they only take away. A command that is in no policy stays
  * refused, whatever -a says.
  *
- * Trust: in = CONFIG (lists as they were given), CHECKED (the slice); out = CHECKED; called by = supervisor
+ * Trust: in = CONFIG (lists as they were given), CHECKED (the slice); out = CHECKED; called by = supervisor,
+ *        bulkheadctl policy migrate
  */
 #pragma once
 

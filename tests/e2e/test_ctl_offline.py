@@ -375,6 +375,14 @@ def test_explain_says_what_a_rule_hides(folder):
     assert done.returncode == 2 and "guest-ping lists nothing" in done.stderr
 
 
+def test_explain_says_what_is_not_served():
+    schema = json.loads((ROOT / "protocol" / "schema.json").read_text())
+    for name, served in [("guest-exec", schema["workers"]["exec"]["built"]), ("guest-get-load", True)]:
+        done = ctl("policy", "explain", "--policy", "open", name)
+        assert done.returncode == 0 and ("This version does not serve" in done.stdout) is not served
+        assert json.loads(ctl("policy", "explain", "--json", "--policy", "open", name).stdout)["served"] is served
+
+
 def test_cases_about_what_is_listed(folder):
     (folder / "policy").write_text(LISTING)
     (folder / "cases").write_text("allow guest-network-get-interfaces object eth0 rule standard\n"

@@ -37,10 +37,19 @@ DROP_INS = [text for text in POLICIES if "commands" not in text]
 
 
 def test_there_are_examples():
-    assert len(WHOLE) == 3 and len(DROP_INS) == 1
+    assert len(WHOLE) == 4 and len(DROP_INS) == 1
 
 
-@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels"])
+def test_examples_show_each_setting_condition_and_method():
+    settings = re.findall(r'\{ \.name = "([\w-]+)"', (ROOT / "policy" / "lang" / "settings.c").read_text())
+    words = set(re.findall(r"[\w-]+", "".join(WHOLE + DROP_INS)))
+    assert len(settings) > 8
+    assert not [name for name in settings if name not in words]
+    assert {"path", "beneath", "glob", "interfaces", "users", "except", "only", "fence-landlock"} <= words
+    assert {"virtio", "unix-listen", "isa-serial", "vsock-listen"} <= words
+
+
+@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels", "man-other-ways"])
 def test_policy_compiles(folder, text):
     (folder / "policy").write_text(text)
     done = ctl("policy", "check", "--json", folder / "policy")
@@ -61,6 +70,14 @@ def test_drop_in_compiles_beside_the_policy_of_two_channels(folder):
     assert [ctl(*see, name, "--channel", channel).returncode
             for name, channel in [("eth0", "main"), ("backup0", "main"), ("backup0", "backup"), ("eth0", "backup")]] == \
         [0, 1, 0, 1]
+
+
+def test_the_inbox_of_the_manual(folder):
+    (folder / "policy").write_text(WHOLE[3])
+    for path, mode, verdict in [("new", "a", 0), ("new", "w", 1), ("new", "r", 1), ("x.done", "a", 1), ("../x", "a", 1)]:
+        done = ctl("policy", "explain", "--policy", folder / "policy", "--channel", "relay", "guest-file-open",
+                   f"path=/srv/inbox/{path}", f"mode={mode}")
+        assert done.returncode == verdict, (path, mode, done.stdout, done.stderr)
 
 
 @pytest.mark.root
