@@ -59,6 +59,19 @@ def test_classes_and_their_commands_are_in_the_manual():
     assert found == meant and len(found["@info"]) > 10
 
 
+def test_words_for_a_channel_s_host_are_in_the_manual():
+    words = set(re.findall(r'\[BH_CHANNEL_\w+\] = "(\w+)"', text("broker/supervisor/channel.c")))
+    entry = plain("bulkheadctl.8").split("\n.B status\n")[1].split("\n.TP\n")[0]
+    assert len(words) == 4
+    assert not [word for word in words if not re.search(rf"\b{word}\b", entry)]
+
+
+def test_what_the_hook_is_said_to_do_is_true():
+    """-F promises nothing as long as no worker freezes, and the sentence goes when one does."""
+    freezes = json.loads(text("protocol/schema.json"))["workers"]["storage"]["built"]
+    assert ("No command of this version freezes" in plain("bulkhead.8")) is not freezes
+
+
 def test_fences_are_in_the_manual():
     names = re.findall(r'return "([\w-]+)"', text("policy/fence.c"))
     page = plain("bulkhead-policy.5")
