@@ -115,4 +115,4 @@ def test_other_users_may_not_connect(agent):
 def test_root_is_not_needed_to_look(agent):
     done = subprocess.run([*AS_USER, agent.build / "bulkheadctl", "status", "--state-dir", agent.folder],
                           capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0 and "bulkhead-front" in done.stdout, done.stderr
+    assert done.returncode == 0 and "main/front" in done.stdout, done.stderr
