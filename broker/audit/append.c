@@ -45,6 +45,7 @@ static void account(struct bh_audit_state *state)
     state->now = pending->after;
     if (pending->source < BH_SOURCES_MAX) {
         state->last[pending->source] = pending->sequence;
+        state->stamp[pending->source] = pending->stamp;
         state->held[pending->source] = (uint8_t)pending->queued;
     }
     set_phase(state, BH_AUDIT_IDLE);
@@ -66,6 +67,7 @@ static int seal(struct bh_audit_state *state, const struct bh_line *line, const 
     pending->after.size = at + pending->len;
     pending->source = of->source;
     pending->sequence = of->sequence;
+    pending->stamp = of->stamp;
     pending->queued = of->queued;
     set_phase(state, BH_AUDIT_PENDING);
     return 0;

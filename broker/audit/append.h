@@ -15,6 +15,7 @@
 struct bh_append_of {
     uint32_t source;   /* BH_SOURCES_MAX: a remark of our own */
     uint64_t sequence; /* ignored then */
+    uint64_t stamp;    /* of the record: when it was queued */
     bool queued;       /* it is the record at the head of the source's queue */
 };
 

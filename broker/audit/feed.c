@@ -53,21 +53,27 @@ static void consume(int fd)
     (void)recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC);
 }
 
-/* No bytes: an empty packet, which a sender may queue to look gone, or nobody holds the other end any more.
- */
-static bool has_ended(int fd)
+static bool has_hung_up(int fd)
 {
     struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP);
+}
+
+/*
+ * Nobody holds the other end any more, and there are no bytes: empty packets, which a
+ * sender may queue to look gone, or the end. -EPIPE: the end; 1: a packet with bytes comes next.
+ */
+static int skip_empty(int fd)
+{
     char byte;
 
-    if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLHUP))
-        return false;
     for (unsigned i = 0; i < EMPTY_PACKETS_MAX; i++) {
         if (recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) != 0)
-            return false;
+            return 1;
         consume(fd);
     }
-    return true;
+    return -EPIPE;
 }
 
 static int remark(struct bh_audit_process *audit, const char *text)
@@ -116,6 +122,7 @@ static int write_record(struct bh_audit_process *audit, const struct bh_feed *fe
     const uint32_t source = feed->source;
     const struct bh_append_of of = { .source = source,
                                      .sequence = record->number / BH_SOURCES_MAX,
+                                     .stamp = record->boottime_ns,
                                      .queued = true };
     const struct bh_line_source from = {
         .name = name_of(audit, feed),
@@ -134,7 +141,8 @@ static int take_record(struct bh_audit_process *audit, const struct bh_feed *fee
 {
     struct bh_audit_state *state = audit->state;
     uint64_t sequence = record->number / BH_SOURCES_MAX, last = state->last[feed->source];
-    bool written = state->held[feed->source] && sequence == last;
+    bool written =
+        state->held[feed->source] && sequence == last && record->boottime_ns == state->stamp[feed->source];
     const char *note = sequence > last ? NULL : "its number is not above the one before";
     int r = 0;
 
@@ -161,8 +169,8 @@ static int take(struct bh_audit_process *audit, const struct bh_feed *feed)
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
-    if (n == 0 && has_ended(feed->fd))
-        return -EPIPE;
+    if (n == 0 && has_hung_up(feed->fd))
+        return skip_empty(feed->fd);
     if ((size_t)n > sizeof(packet) || bh_record_parse(packet, (size_t)n, &record, counts) < 0 ||
         record.number % BH_SOURCES_MAX != feed->source)
         return drop_malformed(audit, feed);
@@ -204,8 +212,8 @@ int bh_feeds_turn(struct bh_audit_process *audit)
         if (r < 0)
             return r;
         taken += r;
-        if (audit->state->now.size >= BH_AUDIT_SEGMENT_MAX)
-            break;
+        if (taken > 0 && audit->state->now.size >= BH_AUDIT_SEGMENT_MAX)
+            break; /* 0 says that all are empty, so nobody is left out before there was one */
     }
     if (audit->n_feeds > 0)
         audit->first = (audit->first + 1) % audit->n_feeds;

@@ -7,12 +7,14 @@
  *   1. the line is made in `pending`, with everything that will be true after it
  *   2. phase = PENDING                    from here on it will be written
  *   3. the line is appended to the segment    in one write, or in pieces
- *   4. `now`, `last`, `held` take their new values; phase = IDLE
+ *   4. `now`, `last`, `stamp`, `held` take their new values; phase = IDLE
  *   5. the record is taken out of its source's queue; its `held` = 0
  * A successor that finds PENDING compares the segment's size with `pending.at`: what is
  * missing of the line is appended, and step 4 is done (again): it only copies, so
  * twice is as good as once. One that finds a source `held` drops the record at the head of
- * its queue if it is the one that was written last.
+ * its queue if it is the one that was written last: the same number, queued at the same time. (A number alone
+ * would not do: a writer that was taken over can count back in its page, so that its successor's first record
+ * has the number of its own last one.)
  *
  * Invariants: `pending` belongs to the newest segment (the process asks for a new one
  * only when nothing is pending); old keys are overwritten, never kept.
@@ -50,6 +52,7 @@ struct bh_audit_pending {
     struct bh_audit_mark after;
     uint64_t at;       /* size of the segment before the line */
     uint64_t sequence; /* of the record, or of the last one that a gap covers */
+    uint64_t stamp;    /* of the record, or 0 */
     uint32_t source;   /* whose `last` moves to `sequence`; BH_SOURCES_MAX: nobody's */
     uint32_t queued;   /* 1: the record is at the head of its queue */
     uint32_t len;      /* of the line */
@@ -67,7 +70,9 @@ struct bh_audit_state {
     uint32_t zero;
     struct bh_audit_mark now;
     uint64_t last[BH_SOURCES_MAX]; /* last sequence written, per source */
-    uint8_t held[BH_SOURCES_MAX];  /* 1: the queue may still hold the record of that sequence */
+    uint64_t
+        stamp[BH_SOURCES_MAX]; /* when that record was queued: a successor of its writer may number alike */
+    uint8_t held[BH_SOURCES_MAX]; /* 1: the queue may still hold that record */
     struct bh_audit_pending pending;
 };
 
