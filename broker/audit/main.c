@@ -57,11 +57,8 @@ static void *map(int fd, size_t size, int protection, const char *what)
 
 static void ask_segment(struct process *p)
 {
-    if (p->leaving)
-        return;
-    if (bh_control_send(BH_FD_CONTROL, BH_CONTROL_SEGMENT, 0, -1) < 0)
-        p->leaving = true;
-    else
+    /* If the supervisor has gone, its last messages, which may hand over queues, are still to be read. */
+    if (!p->leaving && bh_control_send(BH_FD_CONTROL, BH_CONTROL_SEGMENT, 0, -1) == 0)
         p->mode = MODE_WAITING;
 }
 
@@ -121,7 +118,8 @@ static void serve_control(struct process *p)
     struct bh_control message;
     int r = bh_control_recv(BH_FD_CONTROL, &message, &fd);
 
-    if (r == -EAGAIN)
+    if (r == -EAGAIN ||
+        r == -ECONNRESET) /* it left our last question unread: what it sent before comes now */
         return;
     if (r <= 0)
         p->leaving = true;

@@ -180,10 +180,36 @@ static void open_log(struct bh_supervisor *s)
         bh_die(1, "%s", why);
 }
 
-static void await(const struct bh_process *process, uint64_t until)
+/* Its exit status, or -1: it did not end in time, or there was none. */
+static int await(const struct bh_process *process, uint64_t until)
 {
-    while (process->pid && waitpid(process->pid, NULL, WNOHANG) == 0 && bh_clock_ms(CLOCK_BOOTTIME) < until)
+    int status = -1;
+
+    while (process->pid && waitpid(process->pid, &status, WNOHANG) == 0 &&
+           bh_clock_ms(CLOCK_BOOTTIME) < until)
         (void)poll(NULL, 0, 5);
+    return status;
+}
+
+/* What is queued is written before the queues go with us, by a successor if the audit process has died or
+ * dies now. */
+static void write_out(struct bh_supervisor *s)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
+    struct bh_process *audit = &s->processes[0];
+    int status;
+
+    do {
+        if (!audit->pid && bh_launch(s, audit) < 0)
+            return;
+        if (audit->control >= 0)
+            (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
+        status = await(audit, until);
+        if (status < 0)
+            (void)kill(audit->pid, SIGKILL);
+        else
+            audit->pid = 0;
+    } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
 }
 
 /* Nobody is asked to go, for one that was taken over may have blocked every other signal,
@@ -191,7 +217,6 @@ static void await(const struct bh_process *process, uint64_t until)
 static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
-    struct bh_process *audit = &s->processes[0];
 
     s->stopping = true;
     bh_journal(s, "stopping");
@@ -199,12 +224,8 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
         if (s->processes[i].pid)
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        await(&s->processes[i], until);
-    if (audit->control >= 0)
-        (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-    await(audit, bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS);
-    if (audit->pid)
-        (void)kill(audit->pid, SIGKILL);
+        (void)await(&s->processes[i], until);
+    write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
     bh_daemon_end();

@@ -250,10 +250,14 @@ class Agent(Peer):
         return self.folder / "bulkhead" / "audit"
 
     def audit(self, kind=None):
-        """All records of the log, oldest first, as the file has them."""
+        """All records of the log, oldest first, as the file has them. A line that is being written is none yet.
+
+        The order is one of each source: what two sources wrote may stand either way round, and while the audit
+        process has a successor the `closed` of one may be there and the `act` of the other not yet.
+        """
         rows = []
         for path in sorted(self.audit_dir.glob("*.log")):
-            rows += [json.loads(line) for line in path.read_text(errors="surrogateescape").splitlines()]
+            rows += [json.loads(line) for line in path.read_text(errors="surrogateescape").split("\n")[:-1]]
         return [row for row in rows if kind in (None, row["kind"])]
 
     def record(self, number, seconds=5):

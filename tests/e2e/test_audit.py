@@ -3,12 +3,13 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from harness import KIB, ROOT, kill, wait_for
+from harness import KIB, MIB, ROOT, kill, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -104,6 +105,14 @@ def test_verify_finds_a_change(agent, folder, change):
     assert done.returncode != 0, done.stdout
 
 
+def all_written(agent, names):
+    """Waits until the opens of these files and all that came of them are in the log, and sees that they are there once."""
+    for kind in ("act", "result", "closed"):
+        settled(agent, len(names), kind)
+    assert sorted(row["obj"] for row in agent.audit("act")) == sorted(names)
+    assert [len(agent.audit(kind)) for kind in ("act", "result", "closed")] == [len(names)] * 3
+
+
 def test_killed_audit_loses_nothing(agent, folder):
     """It is killed again and again while files are opened; all opens are in the log, once."""
     names = []
@@ -113,10 +122,57 @@ def test_killed_audit_loses_nothing(agent, folder):
                 kill(wait_for(lambda: agent.processes("audit"), 10, "an audit process")[0]["pid"])
             names.append(f"{folder}/f{n}")
             client.close_file(client.open(names[-1], "w"))
-    wait_for(lambda: len(agent.audit("closed")) >= 60, 15, "all records")
-    opened = [row["obj"] for row in agent.audit("act") if row.get("cmd") == "guest-file-open"]
-    assert sorted(opened) == sorted(names)
+    all_written(agent, names)
     assert len({row["n"] for row in agent.audit() if "n" in row}) == len([row for row in agent.audit() if "n" in row])
+    agent.verify()
+
+
+@pytest.mark.parametrize("first", ["audit", "agent"])
+def test_audit_killed_as_the_agent_stops(agent, folder, first):
+    """What waits in the queues has nobody to keep it when the agent is gone: it is written before."""
+    pid = agent.pid("audit")
+    os.kill(pid, signal.SIGSTOP)
+    names = [f"{folder}/f{n}" for n in range(20)]
+    with agent.client() as client:
+        for name in names:
+            client.close_file(client.open(name, "w"))
+        fs = agent.pid("fs")
+        if first == "audit":  # the supervisor meets both at once
+            os.kill(agent.process.pid, signal.SIGSTOP)
+            kill(pid)
+        agent.process.terminate()
+        os.kill(agent.process.pid, signal.SIGCONT)
+        if first == "agent":
+            wait_for(lambda: fs not in agent.pids(), 5, "the workers to go")
+            kill(pid)
+    assert agent.process.wait(10) == 0
+    all_written(agent, names)
+    assert agent.audit("event")[-1]["text"] == "stopping"
+    agent.verify()
+
+
+def test_full_segment_as_the_agent_stops(agent, folder):
+    """A successor that wants the next segment of a supervisor that goes still gets all queues, and empties them."""
+    deep = folder / "/".join(["d" * 250] * 15)
+    deep.mkdir(parents=True)
+    pid, opens, log = agent.pid("audit"), 0, next(agent.audit_dir.glob("*.log"))
+    with agent.client() as client:
+        client.close_file(client.open(deep / "f", "w"))
+        settled(agent, 1, "closed")
+        os.kill(agent.process.pid, signal.SIGSTOP)  # it does not answer
+        while log.stat().st_size < 16 * MIB:
+            size = log.stat().st_size
+            client.close_file(client.open(deep / "f", "w"))
+            wait_for(lambda: log.stat().st_size > size, 5, "the log to grow")
+            opens += 1
+        for _ in range(20):
+            client.close_file(client.open(deep / "f", "w"))
+            opens += 1
+    kill(pid)
+    agent.process.terminate()
+    os.kill(agent.process.pid, signal.SIGCONT)
+    assert agent.process.wait(10) == 0
+    all_written(agent, [str(deep / "f")] * (1 + opens))
     agent.verify()
 
 
