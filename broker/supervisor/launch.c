@@ -145,6 +145,9 @@ static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct
     int r;
 
     if (process->role == BH_ROLE_AUDIT) {
+        bh_sources_renew(s);
+        if (s->sources_changed)
+            return -ENOMEM; /* under an older list it would tell records under the names of former owners */
         seats->fds[BH_FD_POLICY] = bh_log_store_names_fd(s->store);
         seats->fds[BH_FD_PEER] = bh_log_store_segment_fd(s->store);
         return 0;

@@ -35,7 +35,7 @@
 #include "protocol/base/mem.h"
 
 #define STOP_GRACE_MS                                                                                        \
-    1000 /* for the processes to go, and again for the audit process to write what is queued */
+    1000 /* for the processes to go, and again for audit processes to write what is queued */
 
 #define START_GRACE_MS 10000 /* for what keeps running to be confined, before a daemon is said to serve */
 

@@ -54,7 +54,7 @@ void bh_sources_renew(struct bh_supervisor *s)
     r = bh_log_store_rename(s->store, &names);
     if (r < 0) {
         bh_log(BH_LOG_ERROR, "the audit log cannot be told the new names of its sources: %s", strerror(-r));
-        return; /* tried again when the next row changes */
+        return; /* tried again before the next audit process starts, and when the next row changes */
     }
     s->sources_changed = false;
     if (audit->pid)

@@ -281,6 +281,13 @@ def stat_of(pid):
     return int(fields[1]), fields[19], fields[0]
 
 
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def alive(pid, start):
     stat = stat_of(pid)
     return stat is not None and stat[1] == start and stat[2] != "Z"

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import KIB, MIB, Agent, Client, Gone, kill, proc_status, wait_for
+from harness import KIB, MIB, Agent, Client, Gone, kill, name_of, proc_status, wait_for
 
 HEAD = "policy 1\ncommands 43\n"
 INVENTORY = HEAD + "use inventory\n"
@@ -589,6 +589,40 @@ def test_killed_workers_during_reloads(start_channels, data):
         except (AssertionError, Gone, OSError):
             return False
     wait_for(works, 15, "workers to come back")
+    agent.verify()
+
+
+def audit_pid(agent):
+    return next((pid for pid in agent.pids() if name_of(pid) == "bulkhead-audit"), None)
+
+
+@pytest.mark.root
+def test_killed_audit_during_reloads(start_channels, data):
+    """Slots change hands while the audit process dies again and again: each act is told once, under its writer's name."""
+    sets = ["abcdefgh", "aijklmno"]  # as many as there may be: all but one change hands
+    texts = [HEAD + channels(data, *names) + "".join(beneath(data / "two", "write create truncate", "root", on=name)
+                                                     for name in names) for names in sets]
+    agent = start_channels(texts[0])
+    dice, writers = random.Random(11), {}
+    for number in range(40):
+        for name in (sets[number % 2][0], sets[number % 2][-1]):
+            with connect(data, name) as client:
+                for n in range(3):
+                    path = f"{data}/two/{number}-{name}-{n}"
+                    client.close_file(client.open(path, "w"))
+                    writers[path] = name
+        count = agent.status()["reload"]["count"]
+        agent.write_policy(texts[(number + 1) % 2])
+        agent.process.send_signal(signal.SIGHUP)
+        for _ in range(3):
+            time.sleep(dice.random() * 0.01)
+            if pid := audit_pid(agent):
+                kill(pid)
+        wait_for(lambda: agent.status()["reload"]["count"] > count, 5, "the reload")
+        assert agent.status()["reload"]["outcome"] == "adopted"
+    acts = wait_for(lambda: len(rows := agent.audit("act")) >= len(writers) and rows, 10, "the records")
+    assert sorted((row["obj"], row["src"].split("/")[0]) for row in acts) == sorted(writers.items())
+    assert not agent.audit("gap") and not agent.audit("lost") and not [row for row in agent.audit() if "note" in row]
     agent.verify()
 
 
