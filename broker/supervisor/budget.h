@@ -4,7 +4,8 @@
  * count, so a client that kills a worker once an hour never exhausts it. Whatever was
  * finished, a row is not started more than BH_DEATHS_PER_SECOND times a second: a
  * taken-over front, which counts its workers' requests up and has them killed, costs
- * that much and no more.
+ * that much and no more. A front that ends with status 0 has died too, unless it had a
+ * client and that has left.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = supervisor
  */

@@ -12,6 +12,7 @@
  * one. While nothing is away or absent there is no timer. No byte of a host is read here.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -266,6 +267,14 @@ void bh_channel_front_started(struct bh_supervisor *s, struct bh_process *front)
         (void)bh_control_send(front->control, BH_CONTROL_CLIENT, BH_CLIENT_LEAVES, channel->client);
     else if (channel->state == BH_CHANNEL_PRESENT)
         bh_port_offer(s, channel, front, bh_clock_ms(CLOCK_BOOTTIME));
+}
+
+bool bh_channel_was_left(const struct bh_supervisor *s, const struct bh_process *front)
+{
+    const struct bh_channel_row *channel = &s->channels[front->channel];
+    struct pollfd client = { .fd = channel->client, .events = POLLRDHUP };
+
+    return channel->served || (channel->client >= 0 && poll(&client, 1, 0) > 0);
 }
 
 void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *front, bool clean)

@@ -302,9 +302,10 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
 {
     bool asked = process->asked, evicted = process->evicted, planned = process->planned;
     bool clean =
-        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* its client left */
+        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* so it says */
+    bool failed = !planned && !(clean && (evicted || bh_channel_was_left(s, process)));
 
-    if (!clean && !planned && !s->stopping) {
+    if (failed && !s->stopping) {
         process->restarts++;
         bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
         say_death(s, process, status);
@@ -314,7 +315,7 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
         bh_channel_front_ended(s, process, clean);
     if (s->stopping)
         return;
-    if (!clean && !planned)
+    if (failed)
         bh_status_write(s);
     bh_sources_renew(s);
     if (asked && !evicted)

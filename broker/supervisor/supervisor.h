@@ -239,7 +239,10 @@ const char *bh_channel_host(const struct bh_channel_row *channel);
 /* The front has been started: gives it the host that is there, or the connection that its predecessor left
  * behind. */
 void bh_channel_front_started(struct bh_supervisor *s, struct bh_process *front);
-/* The front has ended: `clean` if its client left and all is said. */
+/* Had this front, which has ended, a client, and has that left? Of a port's host nobody knows, but a port is
+ * offered no more often than fronts may end. */
+bool bh_channel_was_left(const struct bh_supervisor *s, const struct bh_process *front);
+/* The front has ended: `clean` if it says that its client left and all is said. */
 void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *front, bool clean);
 
 /* --- requests.c: what children ask for ----------------------------------------- */

@@ -19,21 +19,21 @@ PROGRAM = {"front": "bulkhead-front", "audit": "bulkhead-audit", "fs": "bulkhead
 
 @pytest.fixture
 def rogue(folder):
-    """rogue(role): an agent in which rogue-loop.c stands in place of that role's program."""
+    """rogue(role): an agent in which rogue-loop.c, or another helper, stands in place of that role's program."""
     agents = []
 
-    def run(role):
+    def run(role, helper="rogue-loop"):
         programs = folder / "bin"
         programs.mkdir()
         for path in BUILD.glob("bulkhead*"):
             if path.is_file() and os.access(path, os.X_OK):
                 shutil.copy(path, programs)
-        shutil.copy(BUILD / "tests" / "e2e" / "rogue-loop", programs / PROGRAM[role])
-        agent = Agent(folder / "agent", "open", build=programs)
+        shutil.copy(BUILD / "tests" / "e2e" / helper, programs / PROGRAM[role])
+        agent = Agent(folder / "agent", "open", "-v", build=programs)
         agent.answers = lambda: (agent.folder / "bulkhead" / "status.json").exists()
         agents.append(agent)
         agent.start()
-        if role != "fs":  # which is started on first use
+        if helper == "rogue-loop" and role != "fs":  # which is started on first use
             wait_for(lambda: int(proc_status(agent.pid(role))["SigBlk"], 16), 5, "the rogue to be at work")
         return agent
 
@@ -75,6 +75,17 @@ def test_asking_to_be_replaced_is_no_way_round_the_budget(rogue):
     assert "fs broke the control protocol" in str(agent.audit("event"))
     starts = agent.log_text().count("fs sent what it may not send")
     assert 1 <= starts <= 20, (starts, asked)
+
+
+def test_leaving_without_a_client_is_no_way_round_the_budget(rogue):
+    """A front may end with status 0 when its client has left: one that had none, or whose client is there, has failed."""
+    agent = rogue("front", "rogue-leave")
+    time.sleep(1.5)
+    assert 1 <= agent.log_text().count("started main/front") <= 8
+    with agent.client():
+        time.sleep(1.5)
+        assert 1 <= agent.log_text().count("started main/front") <= 10
+    assert "main/front ended" in str(agent.audit("event"))
 
 
 def busy(agent, folder):
