@@ -28,8 +28,9 @@
 #define OFFER_PACE_MS                                                                                        \
     20 /* between two offers of a port: fronts that end at once cost that much and no more */
 
-static const struct bh_way *const ways[] = { &bh_way_unix, &bh_way_vsock, &bh_way_virtio, &bh_way_isa,
-                                             &bh_way_local };
+#define EVICTED_MS 500u /* for fronts that were killed to be gone */
+
+static const struct bh_way *const ways[] = { &bh_way_unix, &bh_way_vsock, &bh_way_virtio, &bh_way_isa };
 
 int bh_say(char *why, size_t size, int error, const char *format, ...)
 {
@@ -121,6 +122,12 @@ static int open_way(struct bh_supervisor *s, struct bh_channel_row *channel, cha
     return 0;
 }
 
+void bh_channel_try_later(struct bh_channel_row *channel)
+{
+    channel->state = BH_CHANNEL_ABSENT;
+    channel->due_ms = bh_clock_ms(CLOCK_BOOTTIME) + BH_RETRY_MS;
+}
+
 int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, char *why, size_t size)
 {
     int r = set_way(s, channel, why, size);
@@ -138,8 +145,7 @@ int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, cha
     if (r == -EINVAL || !s->options.retry_path)
         return r;
     bh_log(BH_LOG_WARNING, "%s; tried again every %d s", why, BH_RETRY_MS / 1000);
-    channel->state = BH_CHANNEL_ABSENT;
-    channel->due_ms = bh_clock_ms(CLOCK_BOOTTIME) + BH_RETRY_MS;
+    bh_channel_try_later(channel);
     return 0;
 }
 
@@ -160,6 +166,24 @@ void bh_channel_close(struct bh_supervisor *s, struct bh_channel_row *channel)
     (void)s;
     bh_channel_shut(channel);
     channel->state = BH_CHANNEL_CLOSED;
+}
+
+static bool one_is_evicted(const struct bh_supervisor *s)
+{
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].role == BH_ROLE_FRONT && s->processes[i].evicted)
+            return true;
+    return false;
+}
+
+void bh_channels_await_evicted(struct bh_supervisor *s)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + EVICTED_MS;
+
+    while (one_is_evicted(s) && bh_clock_ms(CLOCK_BOOTTIME) < until) {
+        (void)poll(NULL, 0, 1);
+        bh_reap(s);
+    }
 }
 
 /* --- trying again, and signals --------------------------------------------------- */

@@ -196,12 +196,9 @@ const struct bh_way bh_way_unix = { .name = "unix-listen",
 const struct bh_way bh_way_vsock = {
     .name = "vsock-listen", .word = "vsock-listen", .open = open_vsock, .admits = vsock_admits
 };
-const struct bh_way bh_way_local = { .name = "local",
-                                     .word = "local",
-                                     .lazy = true,
-                                     .open = open_unix,
-                                     .forget = forget_unix,
-                                     .admits = unix_admits };
+const struct bh_way bh_way_local = {
+    .name = "local", .lazy = true, .open = open_unix, .forget = forget_unix, .admits = unix_admits
+};
 const struct bh_way bh_way_inherited_unix = { .name = "unix-listen",
                                               .open = open_inherited,
                                               .admits = unix_admits };

@@ -27,8 +27,9 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-/* Root's own channel, where the policy has no channel lines: main's rules, under this name. */
-static const struct bh_bundle_row local_row = { .name = BH_CHANNEL_LOCAL, .method = "local" };
+/* Root's own channel, where the policy has no channel lines: main's rules, under this name. The same row as
+ * `channel local` makes: between such policies it stays what it is. */
+static const struct bh_bundle_row local_row = { .name = BH_CHANNEL_LOCAL };
 
 /* A channel's own copy of its slice, narrowed by -a and -b, in sealed memory. 0, -EBADMSG or -errno. */
 static int adopt_slice(const struct bh_supervisor *s, struct bh_epoch_row *row, const void *slice,

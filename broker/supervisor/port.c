@@ -99,6 +99,17 @@ static int open_isa(struct bh_supervisor *s, struct bh_channel_row *channel, cha
                   channel->row->name, channel->path, strerror(-r));
 }
 
+bool bh_port_is(const struct bh_channel_row *channel, const char *named)
+{
+    char device[BH_CHANNEL_PATH_MAX + sizeof(VIRTIO_LINKS) + 1];
+    struct stat st;
+
+    if (!channel->way->port || channel->fd < 0)
+        return false;
+    return bh_port_find(named, VIRTIO_LINKS, VIRTIO_CLASS, device, sizeof(device)) == 0 &&
+           stat(device, &st) == 0 && st.st_rdev == channel->device;
+}
+
 /* --- hosts that come and go -------------------------------------------------------- */
 
 /* What nobody waits for any more. A half-sent line stays open: the next host must not take its rest for a

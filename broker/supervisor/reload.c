@@ -30,7 +30,6 @@
 #include "protocol/wire/frame.h"
 
 #define DIGEST_BYTES 8 /* of the policy's digest, as audit records have it */
-#define SETTLE_MS 500u /* for records of former owners to be written */
 #define OPENER_GRACE_MS                                                                                      \
     7000u /* more than the fs worker waits for an opener: what it asked before is answered */
 
@@ -73,7 +72,8 @@ static void keep_same(const struct bh_supervisor *s, struct plan *plan)
 }
 
 /* What a slot costs a new channel: nothing if its rows have this name already; rows of another name change
- * hands. */
+ * hands. One whose channel is still there comes last: that would have to be closed before it is known that
+ * the new one can be opened. */
 static int cost_of(struct bh_supervisor *s, unsigned slot, const char *name)
 {
     const struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, (int)slot, BH_NO_USER);
@@ -81,10 +81,10 @@ static int cost_of(struct bh_supervisor *s, unsigned slot, const char *name)
     size_t len = strlen(name);
 
     if (front && strncmp(label, name, len) == 0 && label[len] == '/')
-        return 0;
+        return s->channels[slot].row ? 3 : 0;
     if (!front)
         return 1;
-    return s->channels[slot].row ? 3 : 2;
+    return s->channels[slot].row ? 4 : 2;
 }
 
 /* The slot for a new channel. */
@@ -121,21 +121,6 @@ static int make_plan(struct bh_supervisor *s, struct plan *plan)
     return 0;
 }
 
-/* What was handed over at an earlier reload must be told before it can be handed over again. */
-static int settle_sources(struct bh_supervisor *s)
-{
-    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + SETTLE_MS;
-
-    while (!bh_sources_settled(s)) {
-        if (bh_clock_ms(CLOCK_BOOTTIME) >= until)
-            return -EBUSY;
-        bh_reap(s);
-        (void)bh_start_wanted(s);
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-    }
-    return 0;
-}
-
 static int open_row(struct bh_supervisor *s, struct plan *plan, unsigned i)
 {
     struct bh_channel_row *channel = &s->channels[plan->slot[i]];
@@ -155,7 +140,7 @@ static bool takes_place_of(const struct bh_supervisor *s, const struct bh_bundle
 {
     const char *path = row->method[0] ? row->path : s->options.path;
 
-    return same_way(old->row, row) || (path && strcmp(path, old->path) == 0);
+    return same_way(old->row, row) || (path && (strcmp(path, old->path) == 0 || bh_port_is(old, path)));
 }
 
 /* True if a channel that is going has the slot or the way, so that it must go first. */
@@ -225,20 +210,33 @@ static void close_gone(struct bh_supervisor *s, const struct plan *plan)
     }
 }
 
-/* A way that was another channel's a moment ago; if it cannot be had now, it is too late to go back. */
+/* A way that was another channel's a moment ago; if it cannot be had now, it is too late to go back: it is
+ * tried again. */
+static void open_late(struct bh_supervisor *s, struct plan *plan, unsigned i)
+{
+    int r;
+
+    bh_channels_await_evicted(s);
+    r = open_row(s, plan, i);
+    if (r >= 0)
+        return;
+    bh_log(BH_LOG_ERROR, "%s", plan->why);
+    bh_journal(s, "%s", plan->why);
+    if (r != -EINVAL)
+        bh_channel_try_later(&s->channels[plan->slot[i]]);
+}
+
 static void open_rest(struct bh_supervisor *s, struct plan *plan)
 {
     for (unsigned i = 0; i < plan->epoch->n; i++) {
+        struct bh_channel_row *channel = &s->channels[plan->slot[i]];
+
         if (plan->same[i])
             continue;
-        if (!plan->opened[i] && open_row(s, plan, i) < 0) {
-            bh_log(BH_LOG_ERROR, "%s", plan->why);
-            bh_journal(s, "%s", plan->why);
-        } else {
-            struct bh_channel_row *channel = &s->channels[plan->slot[i]];
-
+        if (!plan->opened[i])
+            open_late(s, plan, i);
+        if (channel->fd >= 0)
             bh_log(BH_LOG_NOTICE, "channel %s: %s %s", channel->row->name, channel->way->name, channel->path);
-        }
     }
 }
 
@@ -349,7 +347,7 @@ static int prepare(struct bh_supervisor *s, struct plan *plan)
     }
     if (changes_nothing(s, plan))
         return 0;
-    r = settle_sources(s);
+    r = bh_sources_await(s);
     if (r < 0) {
         (void)snprintf(plan->why, plan->why_size,
                        "records from before the last reload are not written yet; see to the audit log, then "

@@ -11,6 +11,8 @@
  *
  * The page of a row goes on counting: no two owners number records alike.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,10 +20,12 @@
 
 #include "broker/audit/store.h"
 #include "broker/supervisor/supervisor.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
+#define SETTLE_MS 500u /* for records of former owners to be written */
 #define SEQUENCE_MAX                                                                                         \
     (UINT64_C(1) << 48) /* no honest page counts so far: 8 million records a second for a year */
 
@@ -83,6 +87,20 @@ bool bh_sources_settled(struct bh_supervisor *s)
             (void)close(bh_take_fd(&process->former_out));
     }
     return settled;
+}
+
+int bh_sources_await(struct bh_supervisor *s)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + SETTLE_MS;
+
+    while (!bh_sources_settled(s)) {
+        if (bh_clock_ms(CLOCK_BOOTTIME) >= until)
+            return -EBUSY;
+        bh_reap(s);
+        (void)bh_start_wanted(s);
+        (void)poll(NULL, 0, 5);
+    }
+    return 0;
 }
 
 void bh_sources_report(struct bh_supervisor *s, struct bh_process *process)

@@ -173,6 +173,9 @@ void bh_sources_name(const struct bh_supervisor *s, struct bh_audit_names *ret);
 void bh_sources_renew(struct bh_supervisor *s);
 /* Gives up the queues of former owners that are empty. False: records of one of them still wait. */
 bool bh_sources_settled(struct bh_supervisor *s);
+/* Waits a moment for that: what was handed over must be told before it can be handed over again. 0 or -EBUSY.
+ */
+int bh_sources_await(struct bh_supervisor *s);
 /* The owner has gone for good: reports what only its page knew. */
 void bh_sources_report(struct bh_supervisor *s, struct bh_process *process);
 /* The row has another owner from now on; nothing of the former one runs. */
@@ -224,6 +227,11 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
 int bh_channel_open(struct bh_supervisor *s, struct bh_channel_row *channel, char *why, size_t size);
 /* Gives it up, and removes what we made in the file system; its processes are the caller's. */
 void bh_channel_close(struct bh_supervisor *s, struct bh_channel_row *channel);
+/* It could not be opened: it is looked for from now on. */
+void bh_channel_try_later(struct bh_channel_row *channel);
+/* Waits a moment until no front of a channel that is gone holds a port any more: a port can be opened once.
+ */
+void bh_channels_await_evicted(struct bh_supervisor *s);
 /* Does what is due: looks at ports, offers them to fronts, and says which fronts are wanted. */
 void bh_channels_step(struct bh_supervisor *s);
 /* Milliseconds until bh_channels_step has something to do, or -1. */

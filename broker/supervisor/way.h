@@ -44,6 +44,9 @@ void bh_listener_accept(struct bh_channel_row *channel, struct bh_process *front
 
 /* --- port.c --------------------------------------------------------------------- */
 
+/* Is this the open port of the channel, by whatever name? */
+bool bh_port_is(const struct bh_channel_row *channel, const char *named);
+
 /* Sees where the host of a port is that no front has: sets the channel's state, and when to look again. */
 void bh_port_look(struct bh_supervisor *s, struct bh_channel_row *channel, const struct bh_process *front,
                   uint64_t now);

@@ -123,11 +123,12 @@ class SerialAgent(Agent):
 def serial(folder):
     agents = []
 
-    def run(policy="open", *options, plugged=True, **more):
+    def run(policy="open", *options, plugged=True, start=True, **more):
         agent = SerialAgent(folder / f"serial{len(agents)}", policy, *options, **more)
         agents.append(agent)
         host = agent.plug() if plugged else None
-        agent.start()
+        if start:
+            agent.start()
         if plugged:
             agent.await_open(host)
         return agent, host
@@ -420,6 +421,124 @@ def test_two_lines(dev, serial):
     assert agent.attach().sync() == []
 
 
+# --- lines that come and go by a reload ----------------------------------------------------
+
+
+def reload(agent, text):
+    """The word of the status file for what came of it, and the message."""
+    path = agent.folder / "bulkhead" / "status.json"
+    before = json.loads(path.read_text())["reload"]["count"]
+    agent.write_policy(text)
+    agent.process.send_signal(signal.SIGHUP)
+    row = wait_for(lambda: (row := json.loads(path.read_text())["reload"])["count"] > before and row, 10, "the reload")
+    return row["outcome"], row["message"]
+
+
+def lines(**paths):
+    """A policy with these lines as channels."""
+    return ("policy 1\ncommands 43\n" + "".join(f"channel {name} isa-serial:{path}\n" for name, path in paths.items())
+            + f"allow @sync on {', '.join(paths)}\n")
+
+
+def hosts_of(agent):
+    return {row["name"]: (row["path"], row["host"]) for row in agent.status()["channels"]}
+
+
+@pytest.fixture
+def wired(serial, dev):
+    """An agent with a line `one`, and plug(name), which plugs a host into a line."""
+    agent, _ = serial(lines(one=dev / "one"), "-r", plugged=False)
+
+    def plug(name):
+        agent.line = dev / name
+        return agent.plug()
+
+    return agent, plug
+
+
+def served(agent, name):
+    wait_for(lambda: hosts_of(agent).get(name, ("", ""))[1] == "present", 8, f"the host of {name}")
+
+
+def test_a_line_is_added_and_removed_with_its_host(wired, dev):
+    agent, plug = wired
+    one, two = plug("one"), plug("two")
+    served(agent, "one")
+    assert reload(agent, lines(one=dev / "one", two=dev / "two"))[0] == "adopted"
+    served(agent, "two")
+    assert one.sync() == [] and two.sync() == []
+    assert reload(agent, lines(one=dev / "one"))[0] == "adopted"
+    wait_for(lambda: not two.is_heard(), 5, "the line of the removed channel to be closed")
+    assert hosts_of(agent) == {"one": (str(dev / "one"), "present")}
+    assert one.sync() == []
+
+
+def test_a_line_gets_another_name_with_its_host(wired, dev):
+    """It is another channel: another front, and records under its name."""
+    agent, plug = wired
+    one = plug("one")
+    served(agent, "one")
+    assert one.sync() == []
+    for name in ("uno", "un", "one"):
+        assert reload(agent, lines(**{name: dev / "one"}))[0] == "adopted"
+        served(agent, name)
+        one.resync(1, 5)
+        number = one.error("guest-file-open", {"path": "/x"})[3]
+        assert agent.record(number)["src"] == f"{name}/front"
+        assert list(hosts_of(agent)) == [name]
+
+
+def test_a_line_gets_another_path_with_its_host(wired, dev):
+    agent, plug = wired
+    one, two = plug("one"), plug("two")
+    served(agent, "one")
+    assert reload(agent, lines(one=dev / "two"))[0] == "adopted"
+    wait_for(lambda: not one.is_heard(), 5, "the former line to be closed")
+    served(agent, "one")
+    assert hosts_of(agent)["one"][0] == str(dev / "two")
+    two.resync(1, 5)
+    assert two.sync() == []
+
+
+def test_a_line_that_is_not_there_keeps_the_old_policy(serial, dev):
+    """A new way is opened before the old one goes, whether the name is new too or not."""
+    agent, _ = serial(plugged=False, policy=lines(one=dev / "one"), start=False)
+    agent.line = dev / "one"
+    one = agent.plug()
+    agent.start()
+    served(agent, "one")
+    for text in (lines(one=dev / "missing"), lines(two=dev / "missing")):
+        word, message = reload(agent, text)
+        assert word == "refused" and "missing" in message
+        assert one.sync() == []
+
+
+def test_a_line_is_the_same_device_under_another_path(wired, dev):
+    agent, plug = wired
+    one = plug("one")
+    served(agent, "one")
+    (dev / "same").symlink_to("one")
+    assert reload(agent, lines(one=dev / "same"))[0] == "adopted"
+    served(agent, "one")
+    one.resync(1, 5)
+
+
+def test_a_line_is_renamed_while_nobody_is_plugged_in(serial, dev):
+    """What the old channel had cannot be opened at once: it is looked for, also without -r."""
+    agent, _ = serial(plugged=False, policy=lines(one=dev / "one"), start=False)
+    agent.line = dev / "one"
+    one = agent.plug()
+    agent.start()
+    served(agent, "one")
+    one.close()
+    wait_for(lambda: hosts_of(agent)["one"][1] == "away", 5, "the hang-up to be seen")
+    assert reload(agent, lines(uno=dev / "one"))[0] == "adopted"
+    assert hosts_of(agent)["uno"][1] == "absent"
+    one = agent.plug()
+    served(agent, "uno")
+    assert one.sync() == []
+
+
 def test_virtio_is_the_default(folder):
     if os.path.exists("/dev/virtio-ports/org.qemu.guest_agent.0"):
         pytest.skip("this machine has the port of a guest agent")
@@ -649,6 +768,16 @@ def test_local_has_the_rules_of_main(start):
     with agent.client() as client, local_client(agent) as local:
         assert local.error("guest-get-time")[:1] == client.error("guest-get-time")[:1] == ("CommandNotFound",)
         assert local.ok("guest-get-host-name") == client.ok("guest-get-host-name")
+
+
+def test_local_stays_where_a_reload_names_it(start):
+    """Main's clone and `channel local` are one channel: its client stays connected."""
+    agent = start("policy 1\ncommands 43\nallow @sync\n")
+    with local_client(agent) as client:
+        assert client.sync() == []
+        word, _ = reload(agent, "policy 1\ncommands 43\nchannel main\nchannel local\nallow @sync on main, local\n")
+        assert word == "adopted"
+        assert client.sync() == []
 
 
 def test_a_policy_with_channels_opens_what_it_names(folder):

@@ -11,7 +11,7 @@ import pytest
 
 from guest import PORT
 from harness import MIB, Gone, wait_for
-from inside import PeerInside, has_peer
+from inside import HOME, PeerInside, has_peer
 
 RECONNECTS = 30
 QUICK_RETURNS = 100
@@ -125,6 +125,26 @@ def test_a_second_agent_is_refused_with_a_sentence(guest, agent):
 def test_found_by_the_device_s_own_name(guest, start):
     start("-p", "/dev/vport0p2")
     assert answers(guest)
+
+
+# The port under another name.
+
+def test_a_reload_gives_the_port_another_name(guest, start):
+    """The kernel lets it be opened once: the old channel's front must be gone before the new one has it."""
+    def policy(name, way):
+        return f"policy 1\ncommands 43\nchannel {name} virtio:{way}\nallow @sync, guest-info on {name}\n"
+
+    agent = start(policy=policy("one", PORT))
+    with guest.client(30) as client:
+        for step in range(8):
+            sync_delimited(client)
+            name, way = f"{'ab'[step % 2]}{step}", (PORT, "/dev/vport0p2")[step // 2 % 2]
+            guest.shell(f"cat >{HOME}/policy <<'END'\n{policy(name, way)}END\nkill -HUP {agent.pid}")
+            wait_for(lambda: [row["name"] for row in agent.status()["channels"]] == [name], 10, "the reload")
+            start_s = time.monotonic()
+            sync_delimited(client)
+            assert time.monotonic() - start_s < 4, "it was looked for, not opened"
+    assert "cannot" not in agent.log() and "held by" not in agent.log()
 
 
 # A host that leaves.
