@@ -84,7 +84,7 @@ void bh_daemon_start(const struct bh_options *options)
         go_into_background();
     r = options->log_file ? bh_log_file_open(options->log_file) : 0;
     if (r < 0)
-        bh_die(1, "the log file %s cannot be opened: %s", options->log_file, strerror(-r));
+        bh_die(1, "the log file %s cannot be opened: %s", options->log_file, bh_log_file_fault(r));
     if (options->daemon && bh_pid_file_take(options->pid_file, why, sizeof(why)) < 0)
         bh_die(1, "%s", why);
     bh_log_last_act(bh_pid_file_drop);

@@ -3,17 +3,38 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "protocol/base/mem.h"
 
+/* Not to block: a log may be a terminal or a pipe, and nobody waits for who reads that. */
+#define FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* /dev/stderr is a link, and an administrator may have made one. */
+static bool link_is_ours(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
 int bh_log_file_open(const char *path)
 {
-    /* Not to block: a log may be a terminal or a pipe, and nobody waits for who reads that. */
-    _cleanup_close_ int fd =
-        open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    _cleanup_close_ int fd = open(path, FLAGS | O_NOFOLLOW, 0600);
 
-    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-        return -errno;
-    return 0;
+    if (fd < 0 && errno == ELOOP) {
+        if (!link_is_ours(path))
+            return -ELOOP;
+        fd = open(path, FLAGS, 0600);
+    }
+    return fd < 0 || dup2(fd, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
+const char *bh_log_file_fault(int error)
+{
+    return error == -ELOOP ? "it is a symbolic link that somebody else made; name the file itself with -l"
+                           : strerror(-error);
 }

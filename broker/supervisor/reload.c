@@ -365,7 +365,7 @@ static void reopen_log(const struct bh_supervisor *s)
 
     if (r < 0)
         bh_log(BH_LOG_ERROR, "the log file %s cannot be opened anew, the old one stays: %s", path,
-               strerror(-r));
+               bh_log_file_fault(r));
 }
 
 void bh_reload(struct bh_supervisor *s)

@@ -581,6 +581,23 @@ def test_log_file_that_cannot_be_opened(folder):
     assert "no/log cannot be opened" in text and not (folder / "s").exists()
 
 
+@pytest.mark.root
+def test_log_file_behind_a_link(start, folder):
+    """Root's own link is followed, that of another user is not, neither at the start nor when the log is opened anew."""
+    target, link = folder / "target", folder / "link"
+    link.symlink_to(target)
+    agent = start("open", "-l", link)
+    assert "channel main" in target.read_text()
+    os.lchown(link, 12345, 12345)
+    before = target.read_text()
+    agent.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "cannot be opened anew" in target.read_text(), 5, "the refusal in the old log")
+    assert target.read_text().startswith(before)
+    target.unlink()
+    text = fails(run("--policy", "open", "-t", folder, "-m", "unix-listen", "-p", folder / "s", "-l", link))
+    assert "link that somebody else made; name the file itself" in text and not target.exists()
+
+
 def test_start_up_errors_are_told_twice(folder):
     """To the log, and to who started it."""
     done = run("--policy", "open", "-t", folder, "-m", "unix-listen", "-p", folder / "no" / "s", "-l", folder / "log")
