@@ -150,7 +150,6 @@ void ctl_qga_judge(struct ctl_qga *qga)
                     "rest of its six whatever the lists say; this policy does not");
 }
 
-/* The keys of the configuration file that count here: as they were said last. */
 /* The first ones of `keys`; what follows is text. */
 enum key { KEY_BLOCK, KEY_BLACKLIST, KEY_ALLOW, KEY_DAEMON, KEY_VERBOSE, KEY_RETRY };
 
@@ -158,6 +157,7 @@ static const char *const keys[] = { "block-rpcs", "blacklist",  "allow-rpcs", "d
                                     "verbose",    "retry-path", "method",     "path",
                                     "logfile",    "pidfile",    "statedir",   "fsfreeze-hook" };
 
+/* The keys of the configuration file, as they were said last. */
 struct config {
     struct ctl_qga *qga;
     const char *path;

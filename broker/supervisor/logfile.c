@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
 /* Not to block: a log may be a terminal or a pipe, and nobody waits for who reads that. */
@@ -37,4 +38,13 @@ const char *bh_log_file_fault(int error)
 {
     return error == -ELOOP ? "it is a symbolic link that somebody else made; name the file itself with -l"
                            : strerror(-error);
+}
+
+void bh_log_file_reopen(const char *path)
+{
+    int r = bh_log_file_open(path);
+
+    if (r < 0)
+        bh_log(BH_LOG_ERROR, "the log file %s cannot be opened anew, the old one stays: %s", path,
+               bh_log_file_fault(r));
 }

@@ -14,5 +14,8 @@
  */
 int bh_log_file_open(const char *path);
 
+/* After a rotation: what is said from here on goes into the new file. A failure is said in the old one. */
+void bh_log_file_reopen(const char *path);
+
 /* What is wrong, as the end of a sentence. */
 const char *bh_log_file_fault(int error);

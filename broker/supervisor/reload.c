@@ -39,6 +39,7 @@ struct plan {
     int slot[BH_CHANNELS_MAX];    /* per row; -1: not decided */
     bool same[BH_CHANNELS_MAX];   /* per row: the slot has this channel already */
     bool opened[BH_CHANNELS_MAX]; /* per row: a new channel, open */
+    bool late[BH_CHANNELS_MAX];   /* per row: after the old channels were closed */
     bool kept[BH_ARRAY_SIZE(((struct bh_supervisor *)0)->channels)]; /* per slot */
     char *why;
     size_t why_size;
@@ -216,6 +217,7 @@ static void open_late(struct bh_supervisor *s, struct plan *plan, unsigned i)
 {
     int r;
 
+    plan->late[i] = true;
     bh_channels_await_evicted(s);
     r = open_row(s, plan, i);
     if (r >= 0)
@@ -237,6 +239,18 @@ static void open_rest(struct bh_supervisor *s, struct plan *plan)
             open_late(s, plan, i);
         if (channel->fd >= 0)
             bh_log(BH_LOG_NOTICE, "channel %s: %s %s", channel->row->name, channel->way->name, channel->path);
+    }
+}
+
+/* Nobody knows any more whether the port's last front had sent half a line: the new one begins with a line
+ * feed. */
+static void end_half_lines(struct bh_supervisor *s, const struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->epoch->n; i++) {
+        struct bh_process *front = bh_table_find(s, BH_ROLE_FRONT, plan->slot[i], BH_NO_USER);
+
+        if (front && plan->late[i] && s->channels[plan->slot[i]].way->port)
+            front->state->line_open = 1;
     }
 }
 
@@ -326,6 +340,7 @@ static void adopt(struct bh_supervisor *s, struct plan *plan, const char *old)
     r = bh_table_assign(s);
     if (r < 0)
         bh_log(BH_LOG_ERROR, "some processes of the new policy cannot be started: %s", strerror(-r));
+    end_half_lines(s, plan);
     spread(s);
     bh_sources_renew(s);
     digest_words(bh_any_policy(s), new);
@@ -357,17 +372,6 @@ static int prepare(struct bh_supervisor *s, struct plan *plan)
     return open_new(s, plan);
 }
 
-/* After a rotation: what is said from here on goes into the new file. */
-static void reopen_log(const struct bh_supervisor *s)
-{
-    const char *path = s->options.log_file;
-    int r = path ? bh_log_file_open(path) : 0;
-
-    if (r < 0)
-        bh_log(BH_LOG_ERROR, "the log file %s cannot be opened anew, the old one stays: %s", path,
-               bh_log_file_fault(r));
-}
-
 void bh_reload(struct bh_supervisor *s)
 {
     static struct bh_epoch epoch;
@@ -375,7 +379,8 @@ void bh_reload(struct bh_supervisor *s)
     struct plan plan = { .epoch = &epoch, .why = why, .why_size = sizeof(why) };
     int r;
 
-    reopen_log(s);
+    if (s->options.log_file)
+        bh_log_file_reopen(s->options.log_file);
     digest_words(bh_any_policy(s), old);
     r = prepare(s, &plan);
     if (r < 0) {

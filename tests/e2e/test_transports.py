@@ -488,6 +488,24 @@ def test_a_line_gets_another_name_with_its_host(wired, dev):
         assert list(hosts_of(agent)) == [name]
 
 
+def test_a_line_gets_another_name_within_a_reply(wired, dev, folder):
+    """The rest of the reply is lost; what the new channel says is not glued to it."""
+    def policy(name):
+        return f"policy 1\ncommands 43\nchannel {name} isa-serial:{dev / 'one'}\nuse open on {name}\n"
+
+    agent, plug = wired
+    one = plug("one")
+    served(agent, "one")
+    assert reload(agent, policy("one"))[0] == "adopted"
+    one.send(big_read(one, folder))
+    assert one.socket.recv(1000).startswith(b'{"return": {"buf-b64": "AAAA')
+    assert reload(agent, policy("uno"))[0] == "adopted"
+    served(agent, "uno")
+    one.send(PING)
+    assert b"return" not in one.line()
+    assert one.line() == b'{"return": {}}'
+
+
 def test_a_line_gets_another_path_with_its_host(wired, dev):
     agent, plug = wired
     one, two = plug("one"), plug("two")
