@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import MIB, Agent, Client, Gone, kill, split_error, wait_for
+from harness import MIB, Agent, Client, Gone, kill, split_error, stat_of, wait_for
 
 ROUNDS = 60
 FLOOD_S = 2.0
@@ -157,7 +157,9 @@ def test_killing_one_leaves_the_other(beside):
             with beside.client("alpha") as client:
                 client.ok("guest-get-host-name")
                 client.open(beside.places["alpha"] / "file")
-                kill(dice.choice(beside.of("alpha"))["pid"])
+                pid = dice.choice(beside.of("alpha"))["pid"]
+                kill(pid)
+                wait_for(lambda: not stat_of(pid), 5, "its end")  # what met it dying would be told so
                 client.call("guest-ping", timeout=5)
         except (Gone, ConnectionError):
             pass
