@@ -25,7 +25,9 @@ enum bh_fd {
     BH_FD_AUDIT = 7,  /* socket to the audit process, send only */
     BH_FD_PEER = 8,   /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
     BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self */
-    BH_FD_LAST = 9,
+    BH_FD_FROZEN =
+        10, /* shared memory, to be read: what is frozen (protocol/wire/frozen.h); the guard writes it */
+    BH_FD_LAST = 10,
 };
 
 /* Sends `len` (> 0) bytes with `fd` (or none, if -1) as one packet. 0, -EAGAIN, -EPIPE, ... */
