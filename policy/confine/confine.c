@@ -75,9 +75,9 @@ static int own_net(const struct plan *plan)
 
 static int view(const struct plan *plan)
 {
-    int r = bh_view_build(plan->view);
+    int r = plan->view->kind == BH_VIEW_HOST ? 0 : bh_view_build(plan->view);
 
-    return r == 0 && plan->view->kind == BH_VIEW_ALL ? 1 : r;
+    return r == 0 && (plan->view->kind == BH_VIEW_ALL || plan->view->kind == BH_VIEW_HOST) ? 1 : r;
 }
 
 static int unroot(const struct plan *plan)
@@ -134,6 +134,8 @@ static int no_fork(const struct plan *plan)
 
 static int die_with_parent(const struct plan *plan)
 {
+    if (plan->profile->outlives)
+        return 1;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
     return getppid() == plan->parent ? 0 : -ESRCH; /* it died before the signal was asked for */
