@@ -31,6 +31,7 @@ struct bh_path_line {
     struct bh_path_line *next;
     struct bh_str text;
     enum bh_path_kind kind;
+    enum bh_path_use use;
     struct bh_pos pos;
 };
 
@@ -49,8 +50,8 @@ struct bh_rule_line {
     struct bh_targets targets;
     struct bh_ref *on, *excepts;
     uint64_t values[BH_SLOT_COUNT];
-    uint32_t given; /* bit per slot that the block says */
-    struct bh_path_line *paths;
+    uint32_t given;             /* bit per slot that the block says */
+    struct bh_path_line *paths; /* of files, or of mounts */
     struct bh_name_line *names; /* of the one setting that its commands allow */
     uint32_t n_names;
     struct bh_str user;
