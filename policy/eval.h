@@ -78,12 +78,5 @@ bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, 
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
                                   const struct bh_trace *trace);
 
-/* Does `path` match? Exposed for the view, the linter and the tests. */
-bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
-                   size_t len);
-
-/* The same for names: '*' and '?' stand for any bytes. */
-bool bh_name_match(const char *pattern, size_t pattern_len, const char *name, size_t len);
-
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);
