@@ -270,7 +270,7 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nallow @info, @file-read {\n types any\n}\n",
           "write another rule for the other commands" },
         { "policy 1\nallow guest-file-read {\n types any\n}\n", "let it name guest-file-open" },
-        { "policy 1\ndeny @file-read {\n user www\n}\n", "policy:3:2: a deny opens nothing" },
+        { "policy 1\ndeny @file-read {\n user www\n}\n", "policy:3:2: a deny grants nothing" },
         { "policy 1\nallow @info except x\n", "policy:2:13: only a deny has exceptions" },
         { "policy 1\nrule a: deny @info\ndeny @net except a\n", "policy:3:18: 'a' is a deny" },
         { "policy 1\nrule a: allow @info\nrule a: allow @net\n",
