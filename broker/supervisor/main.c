@@ -223,6 +223,7 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
 
     s->stopping = true;
     bh_journal(s, "stopping");
+    bh_freeze_stop(s);
     for (unsigned i = 1; i < s->n_processes; i++)
         if (s->processes[i].pid)
             (void)kill(s->processes[i].pid, SIGKILL);
@@ -306,6 +307,17 @@ static void round_of(struct bh_supervisor *s, int signals)
             bh_channel_readable(s, &s->channels[i]);
 }
 
+/* The guard of what the last agent of this boot left frozen is among the first to be started. */
+static void see_to_frozen(struct bh_supervisor *s)
+{
+    int r = bh_freeze_load(s);
+
+    if (r < 0)
+        bh_die(1, "%s/frozen cannot be opened: %s", s->home, strerror(-r));
+    for (unsigned i = 0; i < s->n_processes; i++)
+        s->processes[i].wanted |= bh_freeze_wants(s, &s->processes[i]);
+}
+
 static void say_start(struct bh_supervisor *s)
 {
     bh_journal(s, "started: version %s, protocol %s, policy %s (%s)%s%s", BH_VERSION, BH_PROTOCOL_LEVEL,
@@ -370,6 +382,7 @@ int main(int argc, char **argv)
     prepare(s, argc, argv);
     signals = block_signals();
     open_log(s);
+    see_to_frozen(s);
     (void)do_what_is_due(s);
     say_start(s);
     if (s->options.daemon)

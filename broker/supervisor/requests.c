@@ -133,6 +133,10 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
+    if (bh_roster[sender->role].may_start_guard) {
+        bh_freeze_asked(s, sender, peer);
+        return;
+    }
     if (process && !provide(s, process)) {
         process->asked_peer = peer;
         return;
@@ -213,7 +217,7 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
 
     switch (message->op) {
     case BH_CONTROL_START:
-        if (!row->may_start_workers && !row->may_start_openers)
+        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard)
             return false;
         answer_start(s, sender, message->arg);
         return true;
@@ -294,8 +298,8 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
         (void)close(bh_take_fd(&process->peer));
     if (process->next_label[0])
         bh_sources_hand_over(s, process);
-    process->wanted = bh_roster[process->role].keeps_running && !s->stopping &&
-                      (process->channel < 0 || s->channels[process->channel].row);
+    process->wanted = (bh_roster[process->role].keeps_running || bh_freeze_wants(s, process)) &&
+                      !s->stopping && (process->channel < 0 || s->channels[process->channel].row);
 }
 
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)

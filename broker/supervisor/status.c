@@ -237,8 +237,11 @@ void bh_status_write(struct bh_supervisor *s)
 {
     char path[600], next[608];
     _cleanup_fclose_ FILE *out = NULL;
-    mode_t old = umask(0177);
+    mode_t old;
 
+    if (!bh_may_write(s, s->home))
+        return; /* a state folder that is frozen itself: nobody waits for it */
+    old = umask(0177);
     s->generation++;
     (void)snprintf(path, sizeof(path), "%s/status.json", s->home);
     (void)snprintf(next, sizeof(next), "%s.new", path);

@@ -18,10 +18,11 @@
 #include "policy/paths.h"
 #include "protocol/wire/boot.h"
 #include "protocol/wire/control.h"
+#include "protocol/wire/frozen.h"
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (1 + BH_CHANNELS_MAX * (3 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (2 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
@@ -91,7 +92,6 @@ struct bh_channel_row {
     char path[BH_CHANNEL_PATH_MAX + 1];
 };
 
-struct bh_frozen;
 struct bh_way;
 struct bh_log_store;
 struct bh_audit_state;
@@ -131,6 +131,7 @@ struct bh_supervisor {
     struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for hook_owed */
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
+    int frozen_record;                /* its copy in the state folder */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -189,6 +190,24 @@ void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
 
 /* Makes it, all thawed. 0 or -errno. */
 int bh_frozen_page_make(struct bh_supervisor *s);
+
+/* --- freeze.c: what is frozen is not forgotten ----------------------------------- */
+
+/* Opens the page's copy in the state folder, and takes over what an agent of this boot has left in it. 0 or
+ * -errno. */
+int bh_freeze_load(struct bh_supervisor *s);
+/* Tells the guard, in the page, what the policy in force says of freezing, and who is at which slot. */
+void bh_freeze_settle(struct bh_supervisor *s);
+/* Is anything frozen, or about to be? */
+bool bh_is_frozen(const struct bh_supervisor *s);
+/* May a file be written in this folder now, or would that wait until its file system is thawed? */
+bool bh_may_write(const struct bh_supervisor *s, const char *folder);
+/* A storage worker asks for BH_PEER_GUARD or BH_PEER_HOOK: answers. */
+void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_t peer);
+/* Is this process, which does not run, to be started for what is frozen? */
+bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
+/* The agent ends in order: has everything thawed, and waits for that a moment. */
+void bh_freeze_stop(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */
 

@@ -1,0 +1,149 @@
+/*
+ * The supervisor's part of a freeze: it introduces storage workers to the guard, keeps the page's copy in the
+ * state folder, and sees to it that what is frozen when a process dies, or when the agent starts or
+ * stops, is not forgotten. What is frozen, and when it is thawed, is the guard's to decide.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/supervisor/supervisor.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/log.h"
+#include "protocol/base/mem.h"
+
+_Static_assert(BH_FROZEN_CHANNELS_MAX == BH_CHANNELS_MAX, "each channel may freeze");
+
+#define STOP_THAW_MS 30000u /* for the guard to thaw before the agent ends; it goes on alone after that */
+
+/* --- the copy in the state folder ------------------------------------------------- */
+
+/* What an agent of this boot has left, if it is sound; what it says of the policy is not ours. */
+static void take_over(struct bh_supervisor *s, int fd)
+{
+    _cleanup_free_ struct bh_frozen *left = calloc(1, sizeof(*left));
+
+    if (!left || pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id))
+        return;
+    memcpy(s->frozen, left, sizeof(*left));
+    if (left->state != BH_THAWED)
+        bh_log(BH_LOG_WARNING,
+               "the last agent left file systems frozen for channel %.31s; the guard sees to them",
+               left->channel);
+}
+
+int bh_freeze_load(struct bh_supervisor *s)
+{
+    char path[600];
+
+    (void)snprintf(path, sizeof(path), "%s/frozen", s->home);
+    s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->frozen_record < 0)
+        return -errno;
+    take_over(s, s->frozen_record);
+    bh_freeze_settle(s);
+    return 0;
+}
+
+void bh_freeze_settle(struct bh_supervisor *s)
+{
+    const uint64_t *settings = bh_any_policy(s)->slice->settings;
+
+    s->frozen->lease_s = (uint32_t)settings[BH_SET_FREEZE_TIMEOUT_S];
+    s->frozen->hold = (uint32_t)settings[BH_SET_FREEZE_ON_RESTART];
+    for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++) {
+        const struct bh_channel_row *channel = &s->channels[i];
+
+        memset(s->frozen->slots[i], 0, sizeof(s->frozen->slots[i]));
+        if (channel->row)
+            memcpy(s->frozen->slots[i], channel->policy.slice->channel, sizeof(s->frozen->slots[i]));
+    }
+}
+
+bool bh_is_frozen(const struct bh_supervisor *s)
+{
+    return bh_frozen_state(s->frozen) != BH_THAWED;
+}
+
+bool bh_may_write(const struct bh_supervisor *s, const char *folder)
+{
+    _cleanup_close_ int fd = -1;
+
+    if (!bh_is_frozen(s))
+        return true;
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && !bh_frozen_holds(s->frozen, fd);
+}
+
+/* --- the guard ---------------------------------------------------------------------- */
+
+static struct bh_process *guard_of(struct bh_supervisor *s)
+{
+    return bh_table_find(s, BH_ROLE_THAW, -1, BH_NO_USER);
+}
+
+/* A guard that runs, or NULL. */
+static struct bh_process *provide_guard(struct bh_supervisor *s)
+{
+    struct bh_process *guard = guard_of(s);
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+
+    if (!guard->pid && bh_budget_wait(&guard->budget, now) == 0 && bh_launch(s, guard) < 0)
+        bh_budget_died(&guard->budget, bh_finished(s, guard), now);
+    return guard->pid && !guard->dying ? guard : NULL;
+}
+
+/* Each asks for a socket of its own: whose it is, the guard hears from us. */
+static int introduce(struct bh_supervisor *s, const struct bh_process *worker)
+{
+    struct bh_process *guard = provide_guard(s);
+    int pair[2], r;
+
+    if (!guard)
+        return -EACCES;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    r = bh_control_send(guard->control, BH_CONTROL_CLIENT, (uint32_t)worker->channel, pair[0]);
+    if (r == 0)
+        r = bh_control_send(worker->control, BH_CONTROL_PEER, BH_PEER_GUARD, pair[1]);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return r;
+}
+
+void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_t peer)
+{
+    bh_reap(s); /* a dead guard is not handed out as living */
+    if (peer == BH_PEER_GUARD && introduce(s, worker) == 0)
+        return;
+    if (worker->control >= 0)
+        (void)bh_control_send(worker->control, BH_CONTROL_REFUSED, peer, -1);
+}
+
+bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process)
+{
+    return process->role == BH_ROLE_THAW && bh_is_frozen(s);
+}
+
+/* --- the end -------------------------------------------------------------------------- */
+
+void bh_freeze_stop(struct bh_supervisor *s)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_THAW_MS;
+    struct bh_process *guard;
+
+    if (!bh_is_frozen(s))
+        return;
+    bh_log(BH_LOG_NOTICE, "file systems are frozen: they are thawed before the agent ends");
+    guard = provide_guard(s);
+    if (guard)
+        (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
+    while (bh_is_frozen(s) && bh_clock_ms(CLOCK_BOOTTIME) < until)
+        (void)poll(NULL, 0, 2);
+}
