@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 
 #define ENTRIES_SIZE 8192u /* bytes of entries taken at once */
 
