@@ -17,7 +17,7 @@
 #include "protocol/commands.h"
 #include "protocol/wire/codec.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
+#include "workers/lib/numbered.h"
 #include "workers/lib/procfile.h"
 
 #define HZ 100u

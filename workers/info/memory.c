@@ -13,7 +13,7 @@
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
+#include "workers/lib/numbered.h"
 #include "workers/lib/procfile.h"
 
 #define FOLDER "/sys/devices/system/memory"

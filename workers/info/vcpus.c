@@ -15,7 +15,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
+#include "workers/lib/numbered.h"
 #include "workers/lib/procfile.h"
 
 #define FOLDER "/sys/devices/system/cpu"
