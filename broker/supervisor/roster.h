@@ -11,7 +11,15 @@
 
 #include "policy/confine/confine.h"
 
-enum bh_role { BH_ROLE_AUDIT, BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_OPENER, BH_ROLE_COUNT };
+enum bh_role {
+    BH_ROLE_AUDIT,
+    BH_ROLE_FRONT,
+    BH_ROLE_INFO,
+    BH_ROLE_FS,
+    BH_ROLE_OPENER,
+    BH_ROLE_STORAGE,
+    BH_ROLE_COUNT
+};
 
 struct bh_role_row {
     const char *name; /* "fs" */

@@ -75,7 +75,7 @@ static int own_net(const struct plan *plan)
 
 static int view(const struct plan *plan)
 {
-    int r = bh_view_build(plan->view);
+    int r = plan->view->kind == BH_VIEW_HOST ? 1 : bh_view_build(plan->view);
 
     return r == 0 && plan->view->kind == BH_VIEW_ALL ? 1 : r;
 }

@@ -34,7 +34,8 @@
 enum bh_access {
     BH_ACCESS_READ = 1 << 0,
     BH_ACCESS_WRITE = 1 << 1,
-    BH_ACCESS_ANY = 1 << 2 /* devices, exec bit kept */
+    BH_ACCESS_ANY = 1 << 2, /* devices, exec bit kept */
+    BH_ACCESS_LIST = 1 << 3 /* the names in folders; no file (READ has both) */
 };
 
 /* A directory or file that a process sees, and how. `path` is absolute; a missing one is left out and
@@ -50,6 +51,8 @@ enum bh_view_kind {
     BH_VIEW_PATHS, /* the listed paths, at the same place, plus /proc/self/fd of the process */
     BH_VIEW_ALL,   /* the whole tree, writable or not as `access` of its one path says (policy without path
                       limits) */
+    BH_VIEW_HOST,  /* the guest's own mount namespace: no view at all, and no fence but Landlock. For whom a
+                      copy is wrong: it tells what is mounted no more, and holds what others want to unmount */
 };
 
 struct bh_view {

@@ -54,6 +54,8 @@ static uint64_t granted(uint32_t access)
 {
     uint64_t rights = 0;
 
+    if (access & BH_ACCESS_LIST)
+        rights |= FS_READ_DIR;
     if (access & BH_ACCESS_READ)
         rights |= FS_READ_FILE | FS_READ_DIR;
     if (access & BH_ACCESS_WRITE)

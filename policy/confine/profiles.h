@@ -16,6 +16,7 @@ extern const struct bh_profile bh_profile_front;
 extern const struct bh_profile bh_profile_info;
 extern const struct bh_profile bh_profile_fs;
 extern const struct bh_profile bh_profile_opener;
+extern const struct bh_profile bh_profile_storage;
 extern const struct bh_profile bh_profile_audit;
 extern const struct bh_profile bh_profile_policyc;
 
@@ -23,6 +24,7 @@ extern const struct bh_filter bh_filter_front;
 extern const struct bh_filter bh_filter_info;
 extern const struct bh_filter bh_filter_fs;
 extern const struct bh_filter bh_filter_opener;
+extern const struct bh_filter bh_filter_storage;
 extern const struct bh_filter bh_filter_audit;
 extern const struct bh_filter bh_filter_policyc;
 
