@@ -3,6 +3,7 @@
  * backwards, as qemu-ga tells it. A disk that vanishes meanwhile, or does not say what it is, is left out.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "protocol/handlers-storage.h"
@@ -110,23 +111,27 @@ static int tell_part(struct telling *telling, const char *disk, const char *name
     return tell_dependencies(telling, &parent, info);
 }
 
+/* Looked at first: most devices of most guests are loop devices with nothing in them. */
+static bool has_size(const struct telling *telling, const char *name)
+{
+    char path[BH_DEVICE_NAME_MAX + 32], size[SIZE_ROOM];
+
+    (void)snprintf(path, sizeof(path), FOLDER "/%s/size", name);
+    return bh_procfile_read(telling->block->sys, path, size, sizeof(size)) > 0 && strcmp(size, "0\n") != 0;
+}
+
 /* 1: it is told; 0: there is nothing in it, or it vanished; -ENOMEM. */
 static int tell_disk(struct telling *telling, const char *name)
 {
     struct bh_guest_disk_info *info;
     struct bh_device device, parent;
-    char size[SIZE_ROOM];
-    ssize_t n;
-    int r = bh_device_by_name(telling->block->sys, name, &device);
+    int r;
 
-    if (r < 0)
+    if (!has_size(telling, name) || bh_device_by_name(telling->block->sys, name, &device) < 0)
         return 0;
     parent = device;
     if (bh_device_to_disk(&parent))
         return tell_part(telling, bh_device_name(&parent), name);
-    n = bh_device_read(telling->block->sys, &device, "size", size, sizeof(size));
-    if (n <= 0 || strcmp(size, "0") == 0)
-        return 0;
     info = add(telling, name);
     if (!info)
         return -ENOMEM;

@@ -253,14 +253,13 @@ static int take_mount(struct bh_filesystems *all, struct bh_arena *arena, char *
 
 int bh_mounts_read(int mountinfo, struct bh_arena *arena, struct bh_filesystems *ret)
 {
-    struct reader reader = { .fd = mountinfo, .text = bh_arena_alloc(arena, LINE_ROOM + 1) };
+    static char text[LINE_ROOM + 1]; /* not worth an allocation at each request */
+    struct reader reader = { .fd = mountinfo, .text = text };
     struct bh_filesystems all = { 0 };
     uint32_t n_mounts = 0;
     char *line;
     int r;
 
-    if (!reader.text)
-        return -ENOMEM;
     while ((r = next_line(&reader, &line)) > 0) {
         r = take_mount(&all, arena, line);
         if (r < 0)
