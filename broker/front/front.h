@@ -109,9 +109,9 @@ struct bh_front {
 /* --- front.c ---------------------------------------------------------------- */
 
 /*
- * Prepares to serve the connection `client`, which it takes over. `policy`, `frozen` and `audit` are filled by the
- * caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says. 0 or
- * -ENOMEM.
+ * Prepares to serve the connection `client`, which it takes over. `policy`, `frozen` and `audit` are filled
+ * by the caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says.
+ * 0 or -ENOMEM.
  */
 int bh_front_init(struct bh_front *front, int control, int client, uint32_t epoch);
 

@@ -1,5 +1,6 @@
 /*
- * Commands that the front answers itself: sync, ping, info, whether file systems are frozen. They cost no hop.
+ * Commands that the front answers itself: sync, ping, info, whether file systems are frozen. They cost no
+ * hop.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = front
  */

@@ -41,8 +41,8 @@ static int check_envelope(const struct bh_text *text, struct bh_error *reterr)
 }
 
 /* The whole command: what an object or an argument decides is its worker's to say. */
-static int check_granted(const struct bh_policy *policy, const struct bh_frozen *frozen, struct bh_request *ret,
-                         struct bh_error *reterr)
+static int check_granted(const struct bh_policy *policy, const struct bh_frozen *frozen,
+                         struct bh_request *ret, struct bh_error *reterr)
 {
     enum bh_frozen_word word = bh_frozen_says(frozen, policy->slice->channel, ret->command);
     struct bh_decision decision;
@@ -92,8 +92,9 @@ static int read_arguments(const struct bh_text *text, struct bh_arena *arena, st
     return r < 0 ? bh_request_no_memory(reterr) : r;
 }
 
-int bh_request_read(const struct bh_text *text, const struct bh_policy *policy, const struct bh_frozen *frozen,
-                    struct bh_arena *arena, struct bh_request *ret, struct bh_error *reterr)
+int bh_request_read(const struct bh_text *text, const struct bh_policy *policy,
+                    const struct bh_frozen *frozen, struct bh_arena *arena, struct bh_request *ret,
+                    struct bh_error *reterr)
 {
     int r;
 

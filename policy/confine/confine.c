@@ -75,9 +75,9 @@ static int own_net(const struct plan *plan)
 
 static int view(const struct plan *plan)
 {
-    int r = plan->view->kind == BH_VIEW_HOST ? 0 : bh_view_build(plan->view);
+    int r = plan->view->kind == BH_VIEW_HOST ? 1 : bh_view_build(plan->view);
 
-    return r == 0 && (plan->view->kind == BH_VIEW_ALL || plan->view->kind == BH_VIEW_HOST) ? 1 : r;
+    return r == 0 && plan->view->kind == BH_VIEW_ALL ? 1 : r;
 }
 
 static int unroot(const struct plan *plan)

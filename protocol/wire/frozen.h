@@ -70,6 +70,7 @@ struct bh_frozen {
     char slots[BH_FROZEN_CHANNELS_MAX][BH_CHANNEL_NAME_MAX];
     uint32_t lease_s;   /* a freeze ends by itself after so long; 0 = never */
     uint32_t hold;      /* 1: a freeze outlives the processes that made it */
+    uint32_t hooks;     /* 1: there are freeze hooks to run */
     uint32_t hook_owed; /* 1: freeze hooks have begun and thaw hooks are not done */
     /* The guard's: the present freeze, or the last one. */
     uint32_t n_mounts;

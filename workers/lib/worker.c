@@ -47,8 +47,8 @@ static int refuse_frozen(struct bh_call *call)
 {
     struct bh_record record = { 0 };
 
-    return bh_call_refuse(call, BH_E_FROZEN, &record, "Command %s has been disabled: the agent is in frozen state",
-                          call->command->name);
+    return bh_call_refuse(call, BH_E_FROZEN, &record,
+                          "Command %s has been disabled: the agent is in frozen state", call->command->name);
 }
 
 /* guest-file-open is judged by its handler, on the object. */

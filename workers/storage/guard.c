@@ -74,7 +74,8 @@ static int tell(struct bh_guard_request *request, int fd)
     return ask(request, fd, &reply, &got);
 }
 
-static struct bh_guard_request about(enum bh_guard_op op, const struct bh_filesystem *filesystem, const char *path)
+static struct bh_guard_request about(enum bh_guard_op op, const struct bh_filesystem *filesystem,
+                                     const char *path)
 {
     struct bh_guard_request request = { .op = op, .major = filesystem->major, .minor = filesystem->minor };
     size_t len = strlen(path);
@@ -83,7 +84,8 @@ static struct bh_guard_request about(enum bh_guard_op op, const struct bh_filesy
     return request;
 }
 
-/* A socket that was left from before may be of a guard that has died since: then it is asked for once more. */
+/* A socket that was left from before may be of a guard that has died since: then it is asked for once more.
+ */
 int bh_guard_begin(int hooks)
 {
     struct bh_guard_request request = { .op = BH_GUARD_BEGIN };

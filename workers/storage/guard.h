@@ -10,8 +10,8 @@
 
 struct bh_filesystem;
 
-/* `hooks`: the socket to the freeze hooks, which goes to the guard, or -1. 0, -EBUSY (somebody else's freeze), or
- * another -errno: there is no guard to be had. */
+/* `hooks`: the socket to the freeze hooks, which goes to the guard, or -1. 0, -EBUSY (somebody else's
+ * freeze), or another -errno: there is no guard to be had. */
 int bh_guard_begin(int hooks);
 
 /* Says that a file system is not frozen; `error`: positive errno, 0 = by the policy. 0 or -errno. */

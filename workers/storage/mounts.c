@@ -253,14 +253,13 @@ static int take_mount(struct bh_filesystems *all, struct bh_arena *arena, char *
 
 int bh_mounts_read(int mountinfo, struct bh_arena *arena, struct bh_filesystems *ret)
 {
-    struct reader reader = { .fd = mountinfo, .text = bh_arena_alloc(arena, LINE_ROOM + 1) };
+    static char text[LINE_ROOM + 1]; /* not worth an allocation at each request */
+    struct reader reader = { .fd = mountinfo, .text = text };
     struct bh_filesystems all = { 0 };
     uint32_t n_mounts = 0;
     char *line;
     int r;
 
-    if (!reader.text)
-        return -ENOMEM;
     while ((r = next_line(&reader, &line)) > 0) {
         r = take_mount(&all, arena, line);
         if (r < 0)
@@ -274,18 +273,30 @@ int bh_mounts_read(int mountinfo, struct bh_arena *arena, struct bh_filesystems 
     return r;
 }
 
-/* Is it the mount that was meant, and not one that lies upon it? A kernel before 5.8 tells the device only.
+/*
+ * Is what stands there (an open folder, or at a path) the mount that was meant, and not one that lies upon
+ * it? A kernel before 5.8 tells the device only, and for a btrfs a number of its own.
  */
-static bool is_mount(int fd, const struct bh_filesystem *filesystem, const struct bh_mount *mount)
+static bool is_mount(int fd, const char *path, const struct bh_filesystem *filesystem,
+                     const struct bh_mount *mount)
 {
+    const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW;
     struct statx st;
 
-    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0)
+    if (statx(fd, path, flags, STATX_MNT_ID, &st) < 0)
         return false;
     if (st.stx_mask & STATX_MNT_ID)
         return st.stx_mnt_id == mount->id;
     return strcmp(filesystem->type.ptr, "btrfs") == 0 ||
            (st.stx_dev_major == filesystem->major && st.stx_dev_minor == filesystem->minor);
+}
+
+const struct bh_mount *bh_mounts_seen(const struct bh_filesystem *filesystem)
+{
+    for (uint32_t i = 0; i < filesystem->n_mounts; i++)
+        if (is_mount(AT_FDCWD, filesystem->mounts[i].path.ptr, filesystem, &filesystem->mounts[i]))
+            return &filesystem->mounts[i];
+    return NULL;
 }
 
 int bh_mounts_open(const struct bh_filesystem *filesystem, const struct bh_mount **ret_mount)
@@ -296,7 +307,7 @@ int bh_mounts_open(const struct bh_filesystem *filesystem, const struct bh_mount
         const struct bh_mount *mount = &filesystem->mounts[i];
         int fd = open(mount->path.ptr, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 
-        if (fd >= 0 && is_mount(fd, filesystem, mount)) {
+        if (fd >= 0 && is_mount(fd, "", filesystem, mount)) {
             *ret_mount = mount;
             return fd;
         }

@@ -53,3 +53,6 @@ int bh_mounts_read(int mountinfo, struct bh_arena *arena, struct bh_filesystems 
  * can be opened (-ENOTDIR).
  */
 int bh_mounts_open(const struct bh_filesystem *filesystem, const struct bh_mount **ret_mount);
+
+/* The first of its mounts that is not hidden by another, or NULL: by paths, so nothing is opened. */
+const struct bh_mount *bh_mounts_seen(const struct bh_filesystem *filesystem);

@@ -1,34 +1,25 @@
-/* How many file systems lie below each, by sysfs: loop files, slaves of stacked devices (order.h). */
+/* How many file systems lie below each, by sysfs: loop files, and what a device is built upon (order.h). */
 #include "workers/storage/order.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include "protocol/base/mem.h"
-#include "workers/lib/entries.h"
 #include "workers/lib/procfile.h"
+#include "workers/storage/device.h"
 
-#define UNKNOWN 64u /* deeper than anything that is known */
-#define STACK_MAX 16u /* devices upon devices, and file systems upon file systems */
+#define UNKNOWN 64u   /* deeper than anything that is known */
+#define STACK_MAX 16u /* devices upon devices, and file systems upon file systems, that are followed */
 
 struct search {
     const struct bh_filesystems *all;
-    int sysfs;
+    int sys;
+    struct bh_arena *arena;
     unsigned levels; /* that may still be descended */
 };
 
-static unsigned depth_of_device(struct search *search, const char *device);
-
-static unsigned deeper(unsigned a, unsigned b)
-{
-    return a > b ? a : b;
-}
+static unsigned depth_of_device(struct search *search, struct bh_device *device);
 
 /* The file system in which this path lies, or NULL. */
 static const struct bh_filesystem *holder(const struct search *search, const char *path)
@@ -51,68 +42,50 @@ static const struct bh_filesystem *holder(const struct search *search, const cha
 
 static unsigned depth_of(struct search *search, const struct bh_filesystem *filesystem)
 {
-    char device[64];
+    struct bh_device device;
 
-    (void)snprintf(device, sizeof(device), "dev/block/%u:%u", filesystem->major, filesystem->minor);
-    return depth_of_device(search, device);
+    if (bh_device_by_number(search->sys, filesystem->major, filesystem->minor, &device) < 0)
+        return 0;
+    (void)bh_device_to_disk(&device);
+    return depth_of_device(search, &device);
 }
 
-/* One more than that of the file system in which its file lies. */
-static unsigned depth_of_file(struct search *search, char *path)
+/* The most of what it is built upon. */
+static unsigned depth_of_slaves(struct search *search, const struct bh_device *device)
 {
-    const struct bh_filesystem *below;
+    struct bh_names slaves = { 0 };
+    unsigned deepest = 0;
 
-    path[strcspn(path, "\n")] = '\0';
-    below = holder(search, path);
-    return below ? 1 + depth_of(search, below) : UNKNOWN;
-}
-
-struct slaves {
-    struct search *search;
-    const char *device;
-    unsigned depth;
-};
-
-static int look_at_slave(void *context, const char *name)
-{
-    struct slaves *slaves = context;
-    char path[512];
-
-    (void)snprintf(path, sizeof(path), "%s/slaves/%s", slaves->device, name);
-    slaves->depth = deeper(slaves->depth, depth_of_device(slaves->search, path));
-    return 0;
-}
-
-static unsigned depth_of_slaves(struct search *search, const char *device)
-{
-    struct slaves slaves = { search, device, 0 };
-    _cleanup_close_ int dir = -1;
-    char path[512];
-
-    (void)snprintf(path, sizeof(path), "%s/slaves", device);
-    dir = openat(search->sysfs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0)
-        (void)bh_entries_each(dir, look_at_slave, &slaves);
-    return slaves.depth;
-}
-
-/* `device`: a folder of sysfs. A partition is what its disk is. */
-static unsigned depth_of_device(struct search *search, const char *device)
-{
-    char path[512], file[BH_LINE_MAX + 1];
-    unsigned depth;
-
-    if (search->levels == 0)
+    if (bh_device_slaves(search->sys, device, search->arena, &slaves) < 0)
         return UNKNOWN;
+    for (uint32_t i = 0; i < slaves.n; i++) {
+        struct bh_device slave;
+        unsigned depth;
+
+        if (bh_device_by_name(search->sys, slaves.name[i], &slave) < 0)
+            continue;
+        (void)bh_device_to_disk(&slave);
+        depth = depth_of_device(search, &slave);
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
+/* A loop device: one more than the file system in which its file lies. */
+static unsigned depth_of_device(struct search *search, struct bh_device *device)
+{
+    char file[BH_LINE_MAX + 1];
+    const struct bh_filesystem *below;
+    unsigned depth;
+
+    if (search->levels == 0 || !bh_device_is_virtual(device))
+        return search->levels ? 0 : UNKNOWN;
     search->levels--;
-    (void)snprintf(path, sizeof(path), "%s/partition", device);
-    if (faccessat(search->sysfs, path, F_OK, 0) == 0) {
-        (void)snprintf(path, sizeof(path), "%s/..", device);
-        depth = depth_of_device(search, path);
+    if (bh_device_read(search->sys, device, "loop/backing_file", file, sizeof(file)) > 0) {
+        below = holder(search, file);
+        depth = below ? 1 + depth_of(search, below) : UNKNOWN;
     } else {
-        (void)snprintf(path, sizeof(path), "%s/loop/backing_file", device);
-        depth = bh_procfile_read(search->sysfs, path, file, sizeof(file)) > 0 ? depth_of_file(search, file)
-                                                                              : depth_of_slaves(search, device);
+        depth = depth_of_slaves(search, device);
     }
     search->levels++;
     return depth < UNKNOWN ? depth : UNKNOWN;
@@ -132,9 +105,9 @@ static int by_turn(const void *a, const void *b)
     return x->at < y->at ? 1 : -1; /* no two are at one place */
 }
 
-int bh_freeze_order(const struct bh_filesystems *filesystems, int sysfs, struct bh_arena *arena, uint32_t **ret)
+int bh_freeze_order(const struct bh_filesystems *filesystems, int sys, struct bh_arena *arena, uint32_t **ret)
 {
-    struct search search = { filesystems, sysfs, STACK_MAX };
+    struct search search = { filesystems, sys, arena, STACK_MAX };
     struct place *places = bh_arena_array(arena, filesystems->n, sizeof(*places));
     uint32_t *order = bh_arena_array(arena, filesystems->n, sizeof(*order));
 
