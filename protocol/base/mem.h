@@ -1,6 +1,7 @@
 /*
  * Cleanup attributes: a resource is named beside its destructor, so that every
- * return path releases it. Destructors accept NULL, -1 and half-built objects.
+ * return path releases it. Destructors accept NULL, -1 and half-built objects. A descriptor that is
+ * closed leaves -1 behind, so that nobody closes another by its number.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = every process
  */
@@ -21,6 +22,7 @@ static inline void bh_close_p(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+    *fd = -1;
 }
 
 static inline void bh_fclose_p(FILE **file)
