@@ -137,9 +137,10 @@ static int end(enum bh_guard_op op, struct bh_thawed *ret)
     return 0;
 }
 
+/* With a socket that was dropped went the freeze. */
 int bh_guard_undo(struct bh_thawed *ret)
 {
-    return end(BH_GUARD_UNDO, ret);
+    return guard < 0 ? -ENOTCONN : end(BH_GUARD_UNDO, ret);
 }
 
 int bh_guard_thaw(struct bh_thawed *ret)
