@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,6 +41,15 @@ static void set_state(struct bh_guard *guard, enum bh_freeze_state state)
 {
     __atomic_store_n(&guard->page->state, (uint32_t)state, __ATOMIC_SEQ_CST);
     bh_thaw_record_head(guard);
+}
+
+/* What the page is to say next is in the record before: where that lies on what is frozen then, it is its
+ * last word. */
+static void set_state_ahead(struct bh_guard *guard, enum bh_freeze_state state)
+{
+    bh_thaw_record_head(guard);
+    bh_thaw_record_ahead(guard, offsetof(struct bh_frozen, state), (uint32_t)state);
+    __atomic_store_n(&guard->page->state, (uint32_t)state, __ATOMIC_SEQ_CST);
 }
 
 static void set_fate(struct bh_guard *guard, uint32_t at, enum bh_mount_fate fate)
@@ -102,7 +112,8 @@ static uint32_t thaw_all(struct bh_guard *guard)
     guard->page->thawed_ns = bh_clock_ns(CLOCK_REALTIME);
     guard->page->lease_end_ms = 0;
     guard->owner = -1;
-    set_state(guard, BH_THAWED);
+    __atomic_store_n(&guard->page->state, BH_THAWED, __ATOMIC_SEQ_CST);
+    bh_thaw_record_all(guard); /* it may have missed some */
     return count;
 }
 
@@ -114,6 +125,21 @@ static void say(struct bh_guard *guard, const char *text)
 
     (void)bh_audit_send(guard->audit, &record, NULL);
     bh_log(BH_LOG_WARNING, "%s", text);
+}
+
+static void look_at_lingering(struct bh_guard *guard)
+{
+    const uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+    bool frozen = guard->thaw(guard->lingering) == 0;
+
+    if (!frozen && now < guard->linger_until_ms) {
+        guard->linger_ms = now + BH_LINGER_MS;
+        return;
+    }
+    if (frozen)
+        say(guard, "a file system froze after its freeze had been undone, and was thawed");
+    bh_close_p(&guard->lingering);
+    guard->lingerer = -1;
 }
 
 /* Thaws although no client asked: it is said, and the next thaw of a client will be told. */
@@ -148,6 +174,8 @@ static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
 
     if (page->state != BH_THAWED || guard->lingerer >= 0)
         return -EBUSY;
+    if (guard->lingering >= 0)
+        look_at_lingering(guard); /* a last time: soon it could be what this freeze has frozen */
     bh_close_p(&guard->lingering);
     page->n_mounts = 0;
     page->began_ns = bh_clock_ns(CLOCK_REALTIME);
@@ -159,7 +187,7 @@ static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
     guard->owner = (int)slot;
     guard->hooks = bh_take_fd(hooks);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
-    set_state(guard, BH_FREEZING);
+    set_state_ahead(guard, BH_FREEZING);
     return 0;
 }
 
@@ -180,8 +208,8 @@ static int add(struct bh_guard *guard, const struct bh_guard_request *request, i
     guard->mounts[at] = bh_take_fd(mount);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
     bh_thaw_record_mount(guard, at);
+    bh_thaw_record_ahead(guard, offsetof(struct bh_frozen, n_mounts), at + 1);
     __atomic_store_n(&page->n_mounts, at + 1, __ATOMIC_SEQ_CST);
-    bh_thaw_record_head(guard);
     return 0;
 }
 
@@ -350,21 +378,6 @@ int bh_guard_due(const struct bh_guard *guard)
     if (at <= now)
         return 0;
     return at - now < INT32_MAX ? (int)(at - now) : INT32_MAX;
-}
-
-static void look_at_lingering(struct bh_guard *guard)
-{
-    const uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
-    bool frozen = guard->thaw(guard->lingering) == 0;
-
-    if (!frozen && now < guard->linger_until_ms) {
-        guard->linger_ms = now + BH_LINGER_MS;
-        return;
-    }
-    if (frozen)
-        say(guard, "a file system froze after its freeze had been undone, and was thawed");
-    bh_close_p(&guard->lingering);
-    guard->lingerer = -1;
 }
 
 void bh_guard_tick(struct bh_guard *guard)
