@@ -225,7 +225,8 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
     bh_journal(s, "stopping");
     bh_freeze_stop(s);
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid)
+        if (s->processes[i].pid &&
+            !bh_freeze_wants(s, &s->processes[i])) /* still thawing, it goes on alone */
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
         (void)await(&s->processes[i], until);

@@ -66,21 +66,33 @@ static bool serve_control(struct bh_guard *guard)
     return true;
 }
 
+/* One turn of the loop; `control`: -1 = the supervisor has gone. False: it has gone now. */
+static bool turn(struct bh_guard *guard, int control)
+{
+    struct pollfd fds[CLIENTS + BH_FROZEN_CHANNELS_MAX] = { { .fd = control, .events = POLLIN } };
+
+    for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
+        fds[CLIENTS + i] = (struct pollfd){ .fd = guard->clients[i], .events = POLLIN };
+    if (poll(fds, BH_ARRAY_SIZE(fds), bh_guard_due(guard)) < 0)
+        return true; /* EINTR */
+    for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
+        if (fds[CLIENTS + i].revents)
+            (void)bh_guard_serve(guard, i);
+    if (fds[0].revents && !serve_control(guard))
+        return false;
+    bh_guard_tick(guard);
+    return true;
+}
+
 static void serve(struct bh_guard *guard)
 {
-    struct pollfd fds[CLIENTS + BH_FROZEN_CHANNELS_MAX] = { { .fd = BH_FD_CONTROL, .events = POLLIN } };
-
-    for (;;) {
-        for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
-            fds[CLIENTS + i] = (struct pollfd){ .fd = guard->clients[i], .events = POLLIN };
-        if (poll(fds, BH_ARRAY_SIZE(fds), bh_guard_due(guard)) < 0)
-            continue; /* EINTR */
-        for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
-            if (fds[CLIENTS + i].revents)
-                (void)bh_guard_serve(guard, i);
-        if (fds[0].revents && !serve_control(guard))
-            return;
-        bh_guard_tick(guard);
+    while (turn(guard, BH_FD_CONTROL))
+        ;
+    bh_guard_end(guard, false);
+    while (guard->lingering >=
+           0) { /* its worker dies as soon as its FIFREEZE lets it, and leaves it frozen */
+        (void)turn(guard, -1);
+        bh_guard_end(guard, false);
     }
 }
 
@@ -108,6 +120,5 @@ int main(void)
         bh_guard_recover(&guard, mountinfo);
     bh_close_p(&mountinfo);
     serve(&guard);
-    bh_guard_end(&guard, false);
     _exit(EXIT_SUCCESS);
 }
