@@ -17,6 +17,7 @@
 #include "protocol/base/mem.h"
 
 static struct kernel *kernel;
+static int folders[GUARD_FILESYSTEMS];
 
 static void require(bool truth)
 {
@@ -52,17 +53,34 @@ static void *shared(size_t size)
     return memory;
 }
 
-static int new_folder(uint64_t *ret_inode)
+static int new_folder(void)
 {
     char name[] = "/tmp/bh-guard-XXXXXX";
-    struct stat st;
     int fd;
 
     require(mkdtemp(name) != NULL);
     fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    require(fd >= 0 && fstat(fd, &st) == 0 && rmdir(name) == 0);
-    *ret_inode = st.st_ino;
+    require(fd >= 0 && rmdir(name) == 0);
     return fd;
+}
+
+/* Once: making folders takes longer than all else. */
+static void make_world(void)
+{
+    kernel = shared(sizeof(*kernel));
+    for (uint32_t i = 0; i < GUARD_FILESYSTEMS; i++)
+        folders[i] = new_folder();
+}
+
+static void clear_kernel(void)
+{
+    struct stat st;
+
+    memset(kernel, 0, sizeof(*kernel));
+    for (uint32_t i = 0; i < GUARD_FILESYSTEMS; i++) {
+        require(fstat(folders[i], &st) == 0);
+        kernel->inodes[i] = st.st_ino;
+    }
 }
 
 static void open_pair(int flags, int ret[2])
@@ -76,8 +94,8 @@ void guard_scene_begin(struct guard_scene *scene, int record)
 
     memset(scene, 0, sizeof(*scene));
     if (!kernel)
-        kernel = shared(sizeof(*kernel));
-    memset(kernel, 0, sizeof(*kernel));
+        make_world();
+    clear_kernel();
     scene->kernel = kernel;
     scene->page = shared(sizeof(*scene->page));
     bh_frozen_init(scene->page, GUARD_BOOT);
@@ -90,8 +108,7 @@ void guard_scene_begin(struct guard_scene *scene, int record)
         scene->clients[i] = -1;
         (void)snprintf(scene->page->slots[i], BH_CHANNEL_NAME_MAX, "c%u", i);
     }
-    for (uint32_t i = 0; i < GUARD_FILESYSTEMS; i++)
-        scene->folders[i] = new_folder(&kernel->inodes[i]);
+    memcpy(scene->folders, folders, sizeof(folders));
     bh_guard_init(&scene->guard, scene->page, record, &scene->audit);
     scene->guard.thaw = thaw;
 }
@@ -102,8 +119,6 @@ void guard_scene_end(struct guard_scene *scene)
         bh_close_p(&scene->clients[i]);
         bh_close_p(&scene->guard.clients[i]);
     }
-    for (uint32_t i = 0; i < GUARD_FILESYSTEMS; i++)
-        bh_close_p(&scene->folders[i]);
     for (uint32_t i = 0; i < BH_FROZEN_MOUNTS_MAX; i++)
         bh_close_p(&scene->guard.mounts[i]);
     bh_close_p(&scene->guard.hooks);

@@ -218,8 +218,6 @@ static int done(struct bh_guard *guard, const struct bh_guard_request *request)
     struct bh_frozen *page = guard->page;
     const uint32_t at = page->n_mounts - 1;
 
-    if (page->n_mounts == 0 || page->mounts[at].fate != BH_MOUNT_ABOUT)
-        return -EPROTO;
     page->mounts[at].ms = request->ms;
     page->mounts[at].error = request->error;
     if (request->error)
@@ -270,6 +268,12 @@ static bool is_sound(const struct bh_guard_request *request, int fd)
     return fd < 0 || request->op == BH_GUARD_BEGIN;
 }
 
+/* Is there one of which nobody has said yet what became of it? It is the last. */
+static bool is_one_held(const struct bh_frozen *page)
+{
+    return page->n_mounts > 0 && page->mounts[page->n_mounts - 1].fate == BH_MOUNT_ABOUT;
+}
+
 static int step(struct bh_guard *guard, unsigned slot, const struct bh_guard_request *request, int *fd,
                 struct bh_guard_reply *reply)
 {
@@ -283,6 +287,8 @@ static int step(struct bh_guard *guard, unsigned slot, const struct bh_guard_req
     }
     if (guard->page->state != BH_FREEZING || guard->owner != (int)slot)
         return -ENOTCONN;
+    if (request->op != BH_GUARD_UNDO && (request->op == BH_GUARD_DONE) != is_one_held(guard->page))
+        return -EPROTO; /* one at a time: only one can be kept in sight */
     switch (request->op) {
     case BH_GUARD_DONE:
         return done(guard, request);
