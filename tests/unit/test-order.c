@@ -225,10 +225,12 @@ static void the_holder_is_known_by_its_device(void **state)
         skip();
     add_device(DISK, major(st.st_dev), minor(st.st_dev));
     add_loop(77, here, "image");
-    mounted(7, 77, 1);
-    mounted(major(st.st_dev), minor(st.st_dev), 2);
-    mounted(9, 9, 3);
-    assert_string_equal(order(), "021");
+    add_loop(78, here, NULL);
+    mounted(7, 78, 1);
+    mounted(7, 77, 2); /* if it were not known, it would come first */
+    mounted(major(st.st_dev), minor(st.st_dev), 3);
+    mounted(9, 9, 4);
+    assert_string_equal(order(), "0132");
 }
 
 static void a_loop_in_a_loop(void **state)
@@ -255,6 +257,7 @@ static void a_mapped_device_is_as_deep_as_its_deepest(void **state)
     add_loop(0, here, "outer");
     add_loop(1, there, "inner");
     add_dm(0, "vda1");
+    put(VIRTUAL "dm-0/slaves", "loop0", "");
     put(VIRTUAL "dm-0/slaves", "loop1", "");
     put(VIRTUAL "dm-0/slaves", "gone", "");
     add_dm(1, "vda1");
