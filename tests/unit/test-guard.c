@@ -249,6 +249,7 @@ static void no_guard_is_an_error_and_is_asked_for_again(void **state)
     (void)state;
     run(&play, refused);
     assert_int_equal(play.n_starts, 2);
+    assert_int_equal(play.n_questions, 3); /* the last of them is the worker's end */
 }
 
 /* The guard's own no ends nothing: the freeze can be undone. */

@@ -45,7 +45,8 @@ static int await(struct bh_guard_reply *ret, int *ret_fd)
         return n == 0 ? -ETIMEDOUT : -errno;
     n = bh_fd_recv(guard, ret, sizeof(*ret), ret_fd);
     if (n <= 0)
-        return n == 0 ? -EPIPE : n;
+        return n == 0 || n == -ECONNRESET ? -EPIPE
+                                          : n; /* it is gone, whether it has read the question or not */
     if (ret->magic != BH_GUARD_MAGIC || ret->error > 0 || ret->cause >= BH_THAW_CAUSE_END)
         return -EPROTO;
     return 0;
