@@ -44,9 +44,10 @@ static int await(struct bh_guard_reply *ret, int *ret_fd)
     if (n <= 0)
         return n == 0 ? -ETIMEDOUT : -errno;
     n = bh_fd_recv(guard, ret, sizeof(*ret), ret_fd);
-    if (n <= 0)
-        return n == 0 || n == -ECONNRESET ? -EPIPE
-                                          : n; /* it is gone, whether it has read the question or not */
+    if (n == 0 || n == -ECONNRESET) /* it is gone; its next one can be asked */
+        return -EPIPE;
+    if (n < 0)
+        return n;
     if (ret->magic != BH_GUARD_MAGIC || ret->error > 0 || ret->cause >= BH_THAW_CAUSE_END)
         return -EPROTO;
     return 0;
