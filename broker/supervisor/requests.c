@@ -304,7 +304,8 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
 
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
 {
-    bool asked = process->asked, evicted = process->evicted, planned = process->planned;
+    bool asked = process->asked, evicted = process->evicted,
+         planned = bh_freeze_ended(s, process, status) || process->planned;
     bool clean =
         process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* so it says */
     bool failed = !planned && !(clean && (evicted || bh_channel_was_left(s, process)));
@@ -387,6 +388,7 @@ int bh_start_wanted(struct bh_supervisor *s)
         if (wait == 0 && bh_launch(s, process) == 0) {
             if (process->role == BH_ROLE_FRONT)
                 bh_channel_front_started(s, process);
+            bh_freeze_started(process);
             continue;
         }
         if (wait == 0) { /* it could not even be started */

@@ -22,7 +22,7 @@
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (2 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
@@ -132,6 +132,8 @@ struct bh_supervisor {
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
+    bool hooks;                       /* there were freeze hooks when the agent started */
+    int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -204,8 +206,13 @@ bool bh_is_frozen(const struct bh_supervisor *s);
 bool bh_may_write(const struct bh_supervisor *s, const char *folder);
 /* A storage worker asks for BH_PEER_GUARD or BH_PEER_HOOK: answers. */
 void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_t peer);
-/* Is this process, which does not run, to be started for what is frozen? */
+/* A process has ended, with `status` as wait(2) has it; true: that was in order, though nobody asked for it.
+ */
+bool bh_freeze_ended(struct bh_supervisor *s, struct bh_process *process, int status);
+/* Is this process, which does not run, to be started for what is frozen, or for hooks that are owed? */
 bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
+/* It was started because it is wanted. */
+void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */
 void bh_freeze_stop(struct bh_supervisor *s);
 

@@ -197,6 +197,9 @@ int bh_table_init(struct bh_supervisor *s)
     label_of(s, BH_ROLE_THAW, -1, BH_NO_USER, label);
     if (r == 0)
         r = add(s, BH_ROLE_THAW, -1, BH_SOURCE_GUARD, label);
+    label_of(s, BH_ROLE_HOOK, -1, BH_NO_USER, label);
+    if (r == 0)
+        r = add(s, BH_ROLE_HOOK, -1, BH_SOURCE_HOOKS, label);
     return r == 0 ? bh_table_assign(s) : r;
 }
 
