@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "broker/supervisor/budget.h"
@@ -307,6 +308,9 @@ int bh_start_wanted(struct bh_supervisor *s);
 uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
 
 /* --- status.c, journal.c -------------------------------------------------------- */
+
+/* The member "freeze" of status.json. */
+void bh_status_freeze(FILE *out, const struct bh_frozen *frozen);
 
 /* Writes status.json anew. */
 void bh_status_write(struct bh_supervisor *s);

@@ -134,7 +134,7 @@ static void thaw_unasked(struct bh_guard *guard, enum bh_thaw_cause cause)
     __atomic_store_n(&guard->page->untold, whole, __ATOMIC_RELEASE);
     count = thaw_all(guard);
     (void)snprintf(text, sizeof(text),
-                   "the freeze of channel %.31s was undone, for %s: %u file systems thawed",
+                   "the freeze of channel %.31s was undone because %s: %u file systems thawed",
                    guard->page->channel, why[cause], count);
     say(guard, text);
     bh_close_p(&guard->hooks); /* the thaw hooks follow */
