@@ -1,4 +1,4 @@
-/* Writing json.h's pieces. */
+/* The pieces of json.h, written to a stream. */
 #include "broker/supervisor/json.h"
 
 #include <string.h>

@@ -292,10 +292,8 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
     process->dying = process->leaving = process->planned = process->evicted = false;
     process->asked = process->woken = process->renewed = false;
     process->retire_ms = 0;
-    if (process->control >= 0)
-        (void)close(bh_take_fd(&process->control));
-    if (process->peer >= 0)
-        (void)close(bh_take_fd(&process->peer));
+    bh_close_p(&process->control);
+    bh_close_p(&process->peer);
     if (process->next_label[0])
         bh_sources_hand_over(s, process);
     process->wanted = (bh_roster[process->role].keeps_running || bh_freeze_wants(s, process)) &&
