@@ -126,6 +126,15 @@ def test_limits_are_in_the_manual(path, name, unit, sentence):
     assert sentence.format(number(path, name) // unit) in page
 
 
+@pytest.mark.parametrize("setting,name,unit,sentence", [
+    ("handle-idle", "BH_IDLE_MAX_S", 86400, "at most {}d"),
+    ("freeze-timeout", "BH_FREEZE_TIMEOUT_MAX_S", 86400, "at most {}d"),
+    ("hook-timeout", "BH_HOOK_TIMEOUT_MAX_S", 3600, "at most {}h")])
+def test_bounds_of_settings_are_in_the_manual(setting, name, unit, sentence):
+    page = re.sub(r"\s+", " ", plain("bulkhead-policy.5").split(f".BI {setting} ")[-1].split(".TP")[0])
+    assert sentence.format(number("policy/blob.h", name) // unit) in page
+
+
 def test_deadlines_are_in_the_reference():
     """Those that are no command's; each command's own is written by the generator."""
     page = re.sub(r"\s+", " ", text("protocol/gen/introduction.md"))
