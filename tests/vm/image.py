@@ -24,7 +24,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = ["virtio_pci", "virtio_console", "vsock_loopback"]
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "lz4": "lz4", "strip": "binutils"}
 PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
-            "bulkhead-policyc", "bulkheadctl"]
+            "bulkhead-policyc", "bulkhead-storage", "bulkheadctl"]
 FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n",
          "etc/group": "root:x:0:\nalice:x:1000:\n",
          "etc/hostname": "guest\n",
