@@ -134,6 +134,7 @@ def test_idle_process_killed(agent, folder, role):
             wait_for(lambda: row["pid"] not in agent.pids(), 5, "the process to go")
         client = next_request_works(agent, client)
         recover(agent, client)
+        wait_for(lambda: "return" in client.call("guest-get-disks", timeout=SECOND), 10, "storage")
         assert sum(row["restarts"] for row in agent.status()["processes"] if row["role"] == role) >= 1
 
 
