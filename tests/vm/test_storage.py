@@ -36,6 +36,8 @@ mke2fs /dev/vda1 >/dev/null
 dmsetup create --noudevsync vg0-root --table "0 $(cat /sys/class/block/vda2/size) linear /dev/vda2 0"
 key=$(printf '%064d' 7)$(printf '%064d' 8)
 dmsetup create --noudevsync luks-x --table "0 $(cat /sys/class/block/dm-0/size) crypt aes-xts-plain64 $key 0 /dev/dm-0 0"
+ln -s ../dm-0 /dev/mapper/vg0-root # as udev would
+ln -s ../dm-1 /dev/mapper/luks-x
 mke2fs /dev/dm-1 >/dev/null
 echo md0 >/sys/module/md_mod/parameters/new_array
 cd /sys/block/md0/md
@@ -52,14 +54,14 @@ echo 16384 >component_size
 echo active >array_state
 mke2fs /dev/md0 >/dev/null
 cd /
-for name in parts crypt mirror scsi sata nvme nvme/sub; do mkdir -p /mnt/$name; done
+chmod 700 /mnt
+for name in parts crypt mirror scsi sata nvme bound hidden; do mkdir -p /mnt/$name; done
 mount -t ext4 /dev/vda1 /mnt/parts
 mount -t ext4 /dev/dm-1 /mnt/crypt
 mount -t ext4 /dev/md0 /mnt/mirror
 mount -t ext4 /dev/$SCSI /mnt/scsi
 mount -t xfs /dev/$SATA /mnt/sata
 mount -t btrfs /dev/nvme0n1 /mnt/nvme
-mkdir -p /mnt/bound /mnt/hidden
 mount -o bind /mnt/scsi /mnt/bound
 """
 
@@ -98,7 +100,9 @@ def guest(tmp_path_factory):
     if missing:
         pytest.skip(f"packages are missing: {' '.join(missing)}")
     programs = [shutil.which(tool) for tool in ("dmsetup", "lsblk", "findmnt")]
-    with boot(more=programs, disks=attach(tmp_path_factory.mktemp("disks"))) as guest:
+    folder = tmp_path_factory.mktemp("disks")
+    with boot(more=programs, disks=attach(folder)) as guest:
+        guest.image = folder
         guest.load_disks()
         guest.shell("for i in $(seq 200); do [ -e /dev/sdd ] && [ -e /dev/vdc ] && [ -e /dev/nvme0n1 ] && break; sleep 0.05; done")
         guest.names = names(guest)
@@ -189,11 +193,12 @@ def test_serial_numbers_are_udev_s_or_of_nvme(guest, start):
 
 
 def plain(answer):
-    """As a set, for qemu-ga goes through folders in no order, and without what it does not tell."""
+    """As a set, for qemu-ga goes through folders in no order, and without what it does not tell (sizes as root has them) or
+    has from udev only (an alias, a serial number)."""
     text = json.dumps(answer, sort_keys=True)
     rows = json.loads(text)
     for row in rows:
-        for key in ("total-bytes-privileged", "smart", "used-bytes", "total-bytes"):
+        for key in ("total-bytes-privileged", "smart", "used-bytes", "total-bytes", "alias"):
             row.pop(key, None)
         for part in [row.get("address", {}), *row.get("disk", [])]:
             part.pop("serial", None)
@@ -217,4 +222,71 @@ def test_as_qemu_ga_tells_it(guest, start, command):
     if command == "guest-get-fsinfo":  # 7.2 lists a bind mount as one more file system
         theirs = [row for row in theirs if row["mountpoint"] != "/mnt/bound"]
         assert [row["mountpoint"] for row in ours] == [row["mountpoint"] for row in theirs]
+    if command == "guest-get-disks":  # 7.2 knows no USB
+        assert [row for row in theirs if row.get("address", {}).get("bus-type") == "unknown"] == \
+            [row for row in theirs if row["name"] == f"/dev/{guest.names['usb']}"]
+        ours, theirs = ([row for row in rows if row["name"] != f"/dev/{guest.names['usb']}"] for rows in (ours, theirs))
     assert plain(ours) == plain(theirs)
+
+
+def trimmed(guest, kind, start, minimum=None):
+    agent = start(kind=kind)
+    with guest.client(60) as client:
+        client.sync()
+        rows = client.ok("guest-fstrim", {"minimum": minimum} if minimum is not None else None)["paths"]
+    text = guest.shell("cat /tmp/agent/bulkhead/audit/*.log") if kind is Inside else ""
+    agent.stop()
+    return {row["path"]: row for row in rows}, [row["path"] for row in rows], text
+
+
+def test_trim_gives_blocks_back(guest, start):
+    """What was written and deleted takes no room on the host any more."""
+    image = guest.image / "parts"
+    guest.shell("dd if=/dev/urandom of=/mnt/parts/file bs=1M count=8 2>/dev/null; sync; rm /mnt/parts/file; sync; sleep 0.2")
+    before = image.stat().st_blocks
+    rows, order, audit = trimmed(guest, Inside, start)
+    assert order == ["/mnt/nvme", "/mnt/sata", "/mnt/scsi", "/mnt/mirror", "/mnt/crypt", "/mnt/parts"]
+    assert rows["/mnt/parts"]["trimmed"] >= 8 * MIB and rows["/mnt/parts"]["minimum"] >= 0
+    assert before - image.stat().st_blocks >= 7 * MIB // 512
+    assert rows["/mnt/crypt"] == {"path": "/mnt/crypt", "error": "trim not supported"}  # its table does not let discards through
+    acts = [json.loads(line) for line in audit.splitlines() if '"guest-fstrim"' in line]
+    assert {"act", "closed"} & {row["kind"] for row in acts} and "act" in {row["kind"] for row in acts}
+
+
+@pytest.mark.skipif(not has_peer(), reason="qemu-ga is missing (package qemu-guest-agent)")
+@pytest.mark.parametrize("minimum", [None, 0, 4096, -1])
+def test_trim_as_qemu_ga_tells_it(guest, start, minimum):
+    ours, theirs = (trimmed(guest, kind, start, minimum) for kind in (Inside, PeerInside))
+    theirs[0].pop("/mnt/bound")
+    assert ours[1] == [path for path in theirs[1] if path != "/mnt/bound"]
+    for path, row in ours[0].items():
+        assert set(row) == set(theirs[0][path]) and row.get("error") == theirs[0][path].get("error"), path
+        assert row.get("minimum") == theirs[0][path].get("minimum"), path
+
+
+def test_what_lies_under_another_mount_is_told_without_the_other_s_sizes(guest, start):
+    guest.shell(f"mke2fs /dev/{guest.names['usb']} >/dev/null; mount -t ext4 /dev/{guest.names['usb']} /mnt/hidden;"
+                "mount -t tmpfs tmpfs /mnt/hidden")
+    try:
+        start()
+        with guest.client(60) as client:
+            client.sync()
+            first = client.ok("guest-get-fsinfo")[0]
+            trim = client.ok("guest-fstrim")["paths"][0]
+    finally:
+        guest.shell("umount /mnt/hidden; umount /mnt/hidden")
+    assert (first["mountpoint"], first["name"]) == ("/mnt/hidden", guest.names["usb"])
+    assert not {"used-bytes", "total-bytes", "total-bytes-privileged"} & set(first)
+    assert trim == {"path": "/mnt/hidden", "error": "failed to open: No such device"}
+
+
+def test_nothing_is_kept_busy(guest, start):
+    """Also after an answer: whoever wants to unmount does."""
+    guest.shell(f"mke2fs /dev/{guest.names['usb']} >/dev/null; mount -t ext4 /dev/{guest.names['usb']} /mnt/hidden")
+    start()
+    with guest.client(60) as client:
+        client.sync()
+        assert client.ok("guest-get-fsinfo")[0]["mountpoint"] == "/mnt/hidden"
+        client.ok("guest-fstrim")
+        guest.shell("umount /mnt/hidden")
+        assert client.ok("guest-get-fsinfo")[0]["mountpoint"] == "/mnt/nvme"  # and the same process sees what is new
