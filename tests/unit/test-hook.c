@@ -144,6 +144,7 @@ static void folder_umask_and_descriptors(void **state)
 
     (void)state;
     assert_true(leak >= 0);
+    (void)umask(077);
     run("pwd; umask; readlink /proc/self/fd/0; [ -p /proc/self/fd/1 ] && [ -p /proc/self/fd/2 ] && echo "
         "pipes\n"
         "[ /proc/self/fd/1 -ef /proc/self/fd/2 ] && echo one; exec 0<&- 1>&2; ls -l /proc/$$/fd | grep -c "
@@ -335,6 +336,38 @@ static void many_sessions_and_generations(void **state)
     run(": >${0%/*}/pids\n${0%/*}/chain 1 &\n" AWAIT_PIDS(50), PLENTY_MS);
     assert_int_equal(result.outcome, BH_HOOK_DONE);
     assert_all_dead(50);
+}
+
+/* Each generation forks the next one and ends, faster than anybody could name it; 3000 of them at most. */
+static void runs_away(void **state)
+{
+    static const char *const ways[] = { "", "setsid " };
+    char script[256];
+    struct stat st;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(script, sizeof(script),
+                       "echo $$ >>${0%%/*}/pids\n[ $1 = 3000 ] || { %s$0 $(($1 + 1)) & }", ways[i]);
+        hook_file("comet", script, 0700);
+        run(": >${0%/*}/pids\n${0%/*}/comet 1\n" AWAIT_PIDS(20), PLENTY_MS);
+        assert_int_equal(result.outcome, BH_HOOK_DONE);
+        assert_int_equal(stat(in_hooks("pids"), &st), 0);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+        assert_in_range(result.ms, 0, 5000);
+    }
+}
+
+/* /proc/PID/stat has the name between brackets, and the name has some too. */
+static void a_name_like_the_kernel_s_own_text(void **state)
+{
+    (void)state;
+    hook_file("x) Z 1 1 1 (", "echo $$ >>\"${0%/*}/pids\"; sleep 600 & echo $! >>\"${0%/*}/pids\"; wait",
+              0700);
+    run(": >${0%/*}/pids\n(setsid \"${0%/*}/x) Z 1 1 1 (\" &)\n" AWAIT_PIDS(2), PLENTY_MS);
+    assert_int_equal(result.outcome, BH_HOOK_DONE);
+    assert_all_dead(2);
 }
 
 /* Whoever outlives the tests' patience is told of, and is gone when there is more of it. */
@@ -605,6 +638,8 @@ int main(void)
         TEST(double_fork),
         TEST(double_fork_of_one_that_hangs),
         TEST(many_sessions_and_generations),
+        TEST(runs_away),
+        TEST(a_name_like_the_kernel_s_own_text),
         TEST(somebody_is_left),
         TEST(a_good_one),
         TEST(writable_files),
