@@ -155,6 +155,9 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
+    r = bh_frozen_page_make(s);
+    if (r < 0)
+        bh_die(1, "cannot make the page of what is frozen: %s", strerror(-r));
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);

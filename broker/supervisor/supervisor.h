@@ -91,6 +91,7 @@ struct bh_channel_row {
     char path[BH_CHANNEL_PATH_MAX + 1];
 };
 
+struct bh_frozen;
 struct bh_way;
 struct bh_log_store;
 struct bh_audit_state;
@@ -127,6 +128,9 @@ struct bh_supervisor {
     struct bh_process processes[BH_PROCESSES_MAX];
     int program_fds[BH_ROLE_COUNT];
     int dev_null;
+    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for hook_owed */
+    int frozen_fd;                    /* its memory, to be written */
+    int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -180,6 +184,11 @@ int bh_sources_await(struct bh_supervisor *s);
 void bh_sources_report(struct bh_supervisor *s, struct bh_process *process);
 /* The row has another owner from now on; nothing of the former one runs. */
 void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
+
+/* --- frozen.c: the page of what is frozen -------------------------------------- */
+
+/* Makes it, all thawed. 0 or -errno. */
+int bh_frozen_page_make(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */
 
