@@ -20,6 +20,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+#include "protocol/wire/frozen.h"
 
 #define TURN 16u        /* messages of one process in one round: a flood holds up nobody but its sender */
 #define GIVE_UP_MS 500u /* after SIGKILL; what is not gone then hangs in the kernel and runs no more */
@@ -195,8 +196,8 @@ static void answer_leave(struct bh_process *sender)
 
 static void answer_segment(struct bh_supervisor *s, struct bh_process *audit)
 {
-    char why[256];
-    int fd = bh_log_store_next(s->store, why, sizeof(why));
+    char why[256] = "no audit segment is begun while file systems are frozen; it is asked for again";
+    int fd = bh_frozen_state(s->frozen) == BH_THAWED ? bh_log_store_next(s->store, why, sizeof(why)) : -EBUSY;
 
     if (fd >= 0) {
         (void)bh_control_send(audit->control, BH_CONTROL_SEGMENT, 0, fd);

@@ -189,6 +189,13 @@ void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
 
 /* Makes it, all thawed. 0 or -errno. */
 int bh_frozen_page_make(struct bh_supervisor *s);
+/*
+ * The page says that file systems are about to be frozen: waits a moment until the audit process is not
+ * within a write to its file, and then it will not begin one before the thaw. 0, or -EBUSY: it still is, and
+ * stands still until the thaw if that file system is frozen now; nothing is lost by it, but its queues fill.
+ * Of the supervisor's own writes there is none while this runs.
+ */
+int bh_frozen_await_quiet(const struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */
 
