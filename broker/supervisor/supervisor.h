@@ -93,6 +93,7 @@ struct bh_channel_row {
     char path[BH_CHANNEL_PATH_MAX + 1];
 };
 
+struct bh_frozen;
 struct bh_way;
 struct bh_log_store;
 struct bh_audit_state;
@@ -193,6 +194,13 @@ void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
 
 /* Makes it, all thawed. 0 or -errno. */
 int bh_frozen_page_make(struct bh_supervisor *s);
+/*
+ * The page says that file systems are about to be frozen: waits a moment until the audit process is not
+ * within a write to its file, and then it will not begin one before the thaw. 0, or -EBUSY: it still is, and
+ * stands still until the thaw if that file system is frozen now; nothing is lost by it, but its queues fill.
+ * Of the supervisor's own writes there is none while this runs.
+ */
+int bh_frozen_await_quiet(const struct bh_supervisor *s);
 
 /* --- freeze.c: what is frozen is not forgotten ----------------------------------- */
 
@@ -293,14 +301,22 @@ void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *fr
 
 /* Reads the control messages that wait on this process's socket. */
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
-/* Reaps every child that has ended and starts successors of those that keep running. */
-void bh_reap(struct bh_supervisor *s);
+/* Its client asked for it while it was ending, and is answered now. */
+void bh_requests_answer_late(struct bh_supervisor *s, const struct bh_process *process);
+/* Kills a process; one that has ended by itself keeps its exit status. */
+void bh_kill(struct bh_process *process);
+#define BH_GIVE_UP_MS 500u /* after that; what is not gone then hangs in the kernel and runs no more */
 /* How much this process and its predecessors have finished: requests, or lines of the log. */
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
 /* Ends a process because it is not needed any more. */
 void bh_retire(struct bh_process *process);
 /* The same, and nothing that it asked or left behind counts. */
 void bh_evict(struct bh_process *process);
+
+/* --- ends.c: how children end ---------------------------------------------------- */
+
+/* Reaps every child that has ended and starts successors of those that keep running. */
+void bh_reap(struct bh_supervisor *s);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 

@@ -1,378 +1,347 @@
-/* Rules of mounts: which text is good, what they cover and require, what is warned of. */
-#include "tests/unit/policy-fixture.h"
+/* workers/storage/mounts.c: mountinfo made here, hostile text too; and mounts of our own that hide each
+ * other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "policy/lang/patterns.h"
-#include "policy/mounts.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/mem.h"
+#include "tests/unit/fds.h"
+#include "workers/storage/mounts.h"
 
-#define HEAD "policy 1\ncommands 43\n"
-#define FREEZE BH_CMD_GUEST_FSFREEZE_FREEZE
-#define LIST BH_CMD_GUEST_FSFREEZE_FREEZE_LIST
-#define THAW BH_CMD_GUEST_FSFREEZE_THAW
-#define STATUS BH_CMD_GUEST_FSFREEZE_STATUS
-#define TRIM BH_CMD_GUEST_FSTRIM
+#define TAIL " rw,relatime shared:1 - ext4 /dev/vda1 rw\n"
+#define ONE "20 1 254:1 / /mnt" TAIL
 
-static void check(const struct fixture *f, unsigned command, const char *mount, enum bh_verdict verdict,
-                  const char *rule)
+static struct bh_arena arena;
+static struct bh_filesystems all;
+
+static int begin(void **state)
 {
-    struct bh_str asked = { mount, (uint32_t)strlen(mount) };
-    struct bh_decision decision = bh_policy_mount(&f->policy, command, asked, NULL);
-
-    if (decision.verdict != verdict || strcmp(fixture_rule(f, decision), rule) != 0)
-        fail_msg("%s %s: verdict %d by %s", bh_commands[command].name, mount, decision.verdict,
-                 fixture_rule(f, decision));
+    (void)state;
+    bh_arena_deinit(&arena);
+    bh_arena_init(&arena, 64u << 20);
+    all = (struct bh_filesystems){ 0 };
+    return 0;
 }
 
-static bool is_required(const struct fixture *f, unsigned command, const char *mount)
+static int end(void **state)
 {
-    return bh_policy_mount_required(&f->policy, command, (struct bh_str){ mount, (uint32_t)strlen(mount) });
+    (void)state;
+    bh_arena_deinit(&arena);
+    return 0;
 }
 
-static void an_allow_covers_mounts(void **state)
+static int read_bytes(const char *text, size_t len)
 {
-    struct fixture f;
+    _cleanup_close_ int fd = bh_memfd_new("mountinfo", NULL, 0);
+    int r;
+
+    assert_true(fd >= 0);
+    assert_int_equal(bh_write_all(fd, text, len), 0);
+    bh_arena_reset(&arena);
+    r = bh_mounts_read(fd, &arena, &all);
+    bh_arena_reset(&arena);
+    assert_int_equal(bh_mounts_read(fd, &arena, &all), r); /* each reading begins anew */
+    return r;
+}
+
+static int read_text(const char *text)
+{
+    return read_bytes(text, strlen(text));
+}
+
+static void assert_mount(uint32_t filesystem, uint32_t mount, uint64_t id, const char *path)
+{
+    const struct bh_mount *found = &all.list[filesystem].mounts[mount];
+
+    assert_true(filesystem < all.n && mount < all.list[filesystem].n_mounts);
+    assert_string_equal(found->path.ptr, path);
+    assert_int_equal(found->path.len, strlen(path));
+    assert_int_equal(found->id, id);
+}
+
+static void each_device_stands_once_where_it_was_mounted_first(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("21 20 0:5 / /dev rw - devtmpfs udev rw\n"
+                               "22 20 254:2 / / rw - xfs /dev/vda2 rw\n"
+                               "23 22 254:1 / /boot rw,nosuid shared:1 master:2 - ext4 /dev/vda1 rw\n"
+                               "24 22 254:2 /srv /srv rw - xfs /dev/vda2 rw\n"
+                               "25 22 0:40 / /proc rw - proc proc rw\n"),
+                     0);
+    assert_int_equal(all.n, 2);
+    assert_int_equal(all.list[0].n_mounts, 2);
+    assert_mount(0, 0, 22, "/");
+    assert_mount(0, 1, 24, "/srv");
+    assert_mount(1, 0, 23, "/boot");
+    assert_int_equal(all.list[1].major, 254);
+    assert_int_equal(all.list[1].minor, 1);
+    assert_string_equal(all.list[1].type.ptr, "ext4");
+    assert_string_equal(all.list[1].source.ptr, "/dev/vda1");
+}
+
+static void escapes_are_undone_and_any_byte_may_stand_in_a_path(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        read_text("20 1 8:1 / /a\\040b\\011c\\012d\\134e\377\\303\\251 rw - ext4 /dev/sd\\040a rw\n"), 0);
+    assert_mount(0, 0, 20, "/a b\tc\nd\\e\377\303\251");
+    assert_string_equal(all.list[0].source.ptr, "/dev/sd a");
+}
+
+static void a_device_without_a_number_is_found_by_its_source_if_it_is_btrfs(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("20 1 0:30 / /a rw - btrfs /dev/null rw\n"
+                               "21 1 0:31 / /b rw - btrfs /nowhere/at/all rw\n"
+                               "22 1 0:32 / /c rw - btrfs  rw\n"
+                               "23 1 0:33 / /d rw - tmpfs  rw\n"
+                               "24 1 0:34 / /e rw - nfs host:/x rw\n"
+                               "25 1 0:35 / /f rw\n"),
+                     0);
+    assert_int_equal(all.n, 0); /* /dev/null is a device, but no block device */
+}
+
+static void subvolumes_of_one_source_are_one_file_system(void **state)
+{
+    const char *loop = "/dev/loop0";
+    char text[512];
+    struct stat st;
 
     (void)state;
-    fixture_good(&f,
-                 HEAD "rule data: allow @freeze {\n mount beneath \"/data\"\n mount glob { \"/srv/d?\" }\n"
-                      " exclude beneath \"/data/scratch\"\n exclude is \"/srv/d2\"\n}\n"
-                      "rule more: allow guest-fsfreeze-freeze-list { mount is \"/data/scratch\" }\n");
-    check(&f, FREEZE, "/data", BH_VERDICT_ALLOW, "data");
-    check(&f, FREEZE, "/data/db", BH_VERDICT_ALLOW, "data");
-    check(&f, FREEZE, "/database", BH_VERDICT_NO_RULE, "-");
-    check(&f, FREEZE, "/", BH_VERDICT_NO_RULE, "-");
-    check(&f, FREEZE, "/srv/d1", BH_VERDICT_ALLOW, "data");
-    check(&f, FREEZE, "/srv/d1/e", BH_VERDICT_NO_RULE, "-");
-    check(&f, FREEZE, "/srv/d2", BH_VERDICT_NO_RULE, "-");
-    check(&f, FREEZE, "/data/scratch", BH_VERDICT_NO_RULE, "-");
-    check(&f, FREEZE, "/data/scratch/deep", BH_VERDICT_NO_RULE, "-");
-    check(&f, LIST, "/data/scratch", BH_VERDICT_ALLOW, "more");
-    check(&f, LIST, "/data/scratch/deep", BH_VERDICT_NO_RULE, "-");
-    check(&f, TRIM, "/data", BH_VERDICT_NOT_GRANTED, "-");
-    check(&f, BH_CMD_GUEST_EXEC, "/data", BH_VERDICT_NOT_GRANTED, "-");
-    assert_int_equal(bh_policy_mount(&f.policy, BH_CMD_COUNT, (struct bh_str)BH_STR("/data"), NULL).verdict,
-                     BH_VERDICT_NOT_GRANTED);
-    fixture_end(&f);
+    if (stat(loop, &st) < 0 || !S_ISBLK(st.st_mode))
+        skip();
+    (void)snprintf(text, sizeof(text), "20 1 0:30 /a /a rw - btrfs %s rw\n21 1 0:30 /b /b rw - btrfs %s rw\n",
+                   loop, loop);
+    assert_int_equal(read_text(text), 0);
+    assert_int_equal(all.n, 1);
+    assert_int_equal(all.list[0].n_mounts, 2);
+    assert_int_equal(all.list[0].major, 7);
+    assert_mount(0, 1, 21, "/b");
 }
 
-/* The conditions open the commands that act on mounts, and are none of the others'. */
-static void the_commands_are_granted(void **state)
+static void what_the_kernel_never_writes_is_refused(void **state)
 {
-    struct fixture f;
-
-    (void)state;
-    fixture_good(&f, HEAD "rule one: allow @freeze, @trim { mount is \"/data\" }\n"
-                          "rule no: deny @freeze, @trim { mount beneath \"/\" }\n");
-    for (unsigned command = 0; command < BH_CMD_COUNT; command++)
-        assert_int_equal(bh_policy_grants(&f.policy, command),
-                         bh_acts_on_mounts(command) || command == THAW || command == STATUS);
-    assert_string_equal(fixture_rule(&f, bh_policy_command(&f.policy, FREEZE, NULL)), "one");
-    check(&f, FREEZE, "/data", BH_VERDICT_DENIED, "no");
-    check(&f, THAW, "/elsewhere", BH_VERDICT_ALLOW, "one");
-    check(&f, STATUS, "not a path", BH_VERDICT_ALLOW, "one");
-    fixture_end(&f);
-    fixture_good(&f, HEAD "rule one: allow @freeze { mount is \"/data\" }\nrule no: deny @freeze\n");
-    assert_false(bh_policy_grants(&f.policy, FREEZE));
-    assert_false(bh_policy_grants(&f.policy, THAW));
-    check(&f, FREEZE, "/data", BH_VERDICT_DENIED, "no");
-    fixture_end(&f);
-}
-
-static void denies_strike_mounts(void **state)
-{
-    struct fixture f;
-
-    (void)state;
-    fixture_good(&f, HEAD "rule all: allow @freeze, @trim\nrule db: allow @freeze { mount is \"/data/db\" }\n"
-                          "rule no: deny @freeze except db { mount beneath { \"/data\", \"/boot\" } }\n"
-                          "rule dry: deny @trim { mount glob \"/t*\" }\n");
-    check(&f, FREEZE, "/", BH_VERDICT_ALLOW, "all");
-    check(&f, FREEZE, "/data", BH_VERDICT_DENIED, "no");
-    check(&f, LIST, "/boot/efi", BH_VERDICT_DENIED, "no");
-    check(&f, FREEZE, "/data/db", BH_VERDICT_ALLOW, "db");
-    check(&f, TRIM, "/data", BH_VERDICT_ALLOW, "all");
-    check(&f, TRIM, "/tmp", BH_VERDICT_DENIED, "dry");
-    fixture_end(&f);
-}
-
-/* False in an allow, true in a deny. */
-static void what_is_no_mount_point(void **state)
-{
-    static const char *const odd[] = { "", "data", "/data/", "/data/../data", "//data" };
-    struct fixture f;
-
-    (void)state;
-    fixture_good(&f, HEAD "rule one: allow @freeze { mount beneath \"/\" }\nrule two: allow @trim\n"
-                          "rule but: allow guest-fsfreeze-freeze { exclude is \"/x\" }\n"
-                          "rule no: deny @trim { mount is \"/x\" }\n");
-    for (size_t i = 0; i < BH_ARRAY_SIZE(odd); i++) {
-        check(&f, FREEZE, odd[i], BH_VERDICT_NO_RULE, "-");
-        check(&f, TRIM, odd[i], BH_VERDICT_DENIED, "no");
-    }
-    check(&f, FREEZE, "/\xff\n", BH_VERDICT_ALLOW, "one");
-    check(&f, TRIM, "/\xff\n", BH_VERDICT_ALLOW, "two");
-    fixture_end(&f);
-}
-
-static void what_must_be_frozen(void **state)
-{
-    struct fixture f;
-
-    (void)state;
-    fixture_good(&f,
-                 HEAD "rule all: allow @freeze, @trim\n"
-                      "rule db: allow @freeze, @trim {\n mount beneath \"/data\"\n exclude is \"/data/no\"\n"
-                      " required is { \"/data/db\", \"/data/no\", \"/else\", \"/data/cut\" }\n}\n"
-                      "rule cut: deny @freeze except all { mount is \"/data/cut\" }\n");
-    assert_true(is_required(&f, FREEZE, "/data/db"));
-    assert_true(is_required(&f, LIST, "/data/db"));
-    assert_false(is_required(&f, TRIM, "/data/db"));
-    assert_false(is_required(&f, THAW, "/data/db"));
-    assert_false(is_required(&f, BH_CMD_COUNT, "/data/db"));
-    assert_false(is_required(&f, FREEZE, "/data/db/x"));
-    assert_false(is_required(&f, FREEZE, "data/db"));
-    check(&f, FREEZE, "/data/no", BH_VERDICT_ALLOW, "all");
-    assert_false(is_required(&f, FREEZE, "/data/no"));
-    assert_false(is_required(&f, FREEZE, "/else"));
-    check(&f, FREEZE, "/data/cut", BH_VERDICT_ALLOW, "all");
-    assert_true(is_required(&f, FREEZE, "/data/cut"));
-    fixture_end(&f);
-    fixture_good(
-        &f,
-        HEAD "rule r: allow @freeze { required beneath \"/data\" }\ndeny @freeze { mount is \"/data\" }\n");
-    assert_false(is_required(&f, FREEZE, "/data"));
-    assert_true(is_required(&f, FREEZE, "/data/x"));
-    assert_false(is_required(&f, FREEZE, "/"));
-    check(&f, FREEZE, "/", BH_VERDICT_ALLOW, "r");
-    ((struct bh_slice *)(uintptr_t)f.policy.slice)->withheld[FREEZE / 64] |= 1ull << (FREEZE % 64);
-    check(&f, FREEZE, "/", BH_VERDICT_NOT_GRANTED, "-");
-    assert_false(is_required(&f, FREEZE, "/data/x"));
-    fixture_end(&f);
-}
-
-static void what_can_be_said(void **state)
-{
-    static const struct {
-        const char *text, *says;
-    } cases[] = {
-        { "allow @freeze {\n mount \"/x\"\n}", "policy:4:8: `is`, `beneath` or `glob`" },
-        { "allow @freeze {\n mount is \"x\"\n}", "policy:4:11: a path begins with" },
-        { "allow @freeze {\n required is\n}", "policy:4:13: a path in quotes" },
-        { "allow @info {\n mount is \"/x\"\n}",
-          "policy:3:1: the settings of this rule speak of mounts: let it name guest-fsfreeze-freeze, "
-          "guest-fsfreeze-freeze-list, guest-fstrim, @freeze or @trim" },
-        { "allow @freeze, @sync {\n exclude is \"/x\"\n}", "policy:3:1: the settings of this rule speak" },
-        { "allow guest-fsfreeze-thaw {\n mount is \"/x\"\n}", "policy:3:1: the settings of this rule speak" },
-        { "deny guest-fsfreeze-status {\n mount is \"/x\"\n}",
-          "policy:3:1: the settings of this rule speak" },
-        { "deny @freeze {\n exclude is \"/x\"\n}", "policy:4:2: a deny grants nothing, so `exclude`" },
-        { "deny @freeze {\n required is \"/x\"\n}", "policy:4:2: a deny grants nothing, so `required`" },
-        { "allow @trim {\n required is \"/x\"\n}",
-          "policy:3:1: this rule freezes nothing, so `required` has no meaning in it" },
-        { "allow @freeze {\n path is \"/x\"\n}", "let it name guest-file-open" },
-        { "allow @freeze {\n interfaces \"eth0\"\n}", "`interfaces` chooses among" },
-        { "allow @freeze {\n mount is \"/x\"\n types any\n}", "let it name guest-file-open" },
-        { "allow @file-read {\n mount is \"/x\"\n}", "the settings of this rule speak of mounts" },
-        { "allow @freeze, @file-read {\n mount is \"/x\"\n}", "the settings of this rule speak of mounts" },
+    static const char *const bad[] = {
+        "\n",
+        "x\n",
+        "20\n",
+        "20 1\n",
+        "20 1 8\n",
+        "20 1 8:\n",
+        "20 1 8:1\n",
+        "20 1 8:1 /\n",
+        "20 1 8:1 / /a\n",
+        "20 1 8:1 / /a rw\n",
+        "20 1 8:1 / /a rw -\n",
+        "20 1 8:1 / /a rw - ext4\n",
+        "20 1 8:1 / a rw - ext4 /dev/x rw\n",
+        "20 1 8:1 / /a rw -  /dev/x rw\n",
+        "20 1 8:1x / /a" TAIL,
+        "20 1 4294967296:1 / /a" TAIL,
+        "18446744073709551616 1 8:1 / /a" TAIL,
+        "-1 1 8:1 / /a" TAIL,
+        "20 1 8:1 / /a\\" TAIL,
+        "20 1 8:1 / /a\\04" TAIL,
+        "20 1 8:1 / /a\\400" TAIL,
+        "20 1 8:1 / /a\\000b" TAIL,
+        "20 1 8:1 / /a\\089" TAIL,
+        "20 1 8:1 / /a rw - ext4 /dev/vda1 rw" /* no line feed: it was not read to its end */,
     };
 
     (void)state;
-    for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
-        char text[300];
-        struct fixture f;
+    for (size_t i = 0; i < BH_ARRAY_SIZE(bad); i++)
+        if (read_text(bad[i]) != -EBADMSG)
+            fail_msg("was taken: %s", bad[i]);
+    assert_int_equal(read_bytes("20 1 8:1 / /a\0b" TAIL, sizeof("20 1 8:1 / /a\0b" TAIL) - 1), -EBADMSG);
+    assert_int_equal(all.n, 0);
+    assert_int_equal(read_text(""), 0);
+}
 
-        (void)snprintf(text, sizeof(text), HEAD "%s\n", cases[i].text);
-        fixture_text(&f, text);
-        if (f.result != BH_COMPILE_ERRORS || !fixture_says(&f, cases[i].says))
-            fail_msg("%s: %s", cases[i].text, cases[i].says);
-        fixture_end(&f);
+static void a_cut_text_never_reads_past_its_end(void **state)
+{
+    static const char text[] = "20 1 8:1 / /a\\040b rw shared:1 - ext4 /dev/vda1 rw\n";
+
+    (void)state;
+    for (size_t len = 1; len < sizeof(text) - 1; len++)
+        assert_int_equal(read_bytes(text, len), -EBADMSG);
+    assert_int_equal(read_bytes(text, sizeof(text) - 1), 0);
+}
+
+/* A line whose options take it to exactly `len` bytes, then ONE. */
+static int read_long(const char *head, size_t len)
+{
+    char *text = malloc(len + sizeof(ONE));
+    int r;
+
+    assert_non_null(text);
+    memset(text, 'o', len);
+    memcpy(text, head, strlen(head));
+    text[len - 1] = '\n';
+    memcpy(text + len, ONE, sizeof(ONE));
+    r = read_bytes(text, len + sizeof(ONE) - 1);
+    free(text);
+    return r;
+}
+
+static void options_of_any_length_are_passed_over(void **state)
+{
+    static const size_t lengths[] = { 4096, 65535, 65536, 65537, 131071, 131072, 131073, 2000000 };
+
+    (void)state;
+    for (size_t i = 0; i < BH_ARRAY_SIZE(lengths); i++) {
+        assert_int_equal(read_long("19 1 0:60 / /merged rw - overlay overlay ", lengths[i]), 0);
+        assert_int_equal(all.n, 1);
+        assert_int_equal(read_long("19 1 8:60 / /long rw - ext4 /dev/sdz ", lengths[i]), 0);
+        assert_int_equal(all.n, 2);
+        assert_mount(0, 0, 19, "/long");
+        assert_mount(1, 0, 20, "/mnt");
     }
+    assert_int_equal(read_long("19 1 8:60 / /endless", 65537), -EBADMSG);
 }
 
-/* What a ceiling leaves without a meaning is not in the compiled form. */
-static void under_a_ceiling(void **state)
+/* `n` lines of `format` with a running number. */
+static int read_many(unsigned n, const char *format)
 {
-    static const struct {
-        const char *only;
-        unsigned n_paths;
-    } cases[] = {
-        { "@freeze, @trim", 3 }, { "@trim", 2 }, { "guest-fsfreeze-freeze", 3 }, { "guest-fsfreeze-thaw", 0 }
-    };
+    char *text = malloc((size_t)n * 64), *at = text;
+    int r;
 
-    (void)state;
-    for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
-        char text[300];
-        struct fixture f;
-
-        (void)snprintf(text, sizeof(text),
-                       HEAD "channel a virtio:x only %s\nallow @freeze, @trim { mount beneath \"/a\"\n"
-                            "required is \"/a/r\"\nexclude is \"/a/e\" }\n",
-                       cases[i].only);
-        fixture_good(&f, text);
-        assert_int_equal(f.policy.rules[0].n_paths, cases[i].n_paths);
-        fixture_end(&f);
-    }
+    assert_non_null(text);
+    for (unsigned i = 0; i < n; i++)
+        at += sprintf(at, "%u 1 9:%u / /m rw - ext4 /d rw\n", i, *format == 'd' ? i : 0);
+    r = read_bytes(text, (size_t)(at - text));
+    free(text);
+    return r;
 }
 
-static void check_warning(const char *text, const char *says)
-{
-    struct fixture f;
-
-    fixture_good(&f, text);
-    if (says ? f.diags.n != 1 || !fixture_says(&f, says) : f.diags.n > 0)
-        fail_msg("%s", text);
-    fixture_end(&f);
-}
-
-#define X HEAD "rule x: allow @freeze, @trim {\n mount beneath \"/a\"\n"
-
-static void rules_that_do_not_do_what_they_say(void **state)
-{
-    static const char excludes[] =
-        "policy:3:1: the rule 'x' covers no mount on channel 'main': it excludes all";
-    static const char struck[] =
-        "policy:3:1: the rule 'x' covers no mount on channel 'main': deny rules strike";
-    static const char wide[] =
-        "policy:3:1: the rule 'x' narrows nothing on channel 'main': the rule 'w' covers";
-
-    (void)state;
-    check_warning(X "}\n", NULL);
-    check_warning(X " exclude is \"/a\"\n}\n", NULL);
-    check_warning(X " exclude beneath \"/a\"\n}\n", excludes);
-    check_warning(X " mount is \"/b\"\n exclude beneath \"/a\"\n}\n", NULL);
-    check_warning(X " mount is \"/b\"\n exclude beneath { \"/a\", \"/b\" }\n}\n", excludes);
-    check_warning(HEAD "rule x: allow @freeze { exclude beneath \"/\" }\n", excludes);
-    check_warning(X "}\ndeny @freeze, @trim { mount beneath \"/\" }\n", struck);
-    check_warning(X "}\ndeny @freeze { mount beneath \"/\" }\n", NULL);
-    check_warning(X "}\ndeny @freeze, @trim { mount beneath \"/a/b\" }\n", NULL);
-    check_warning(X "}\ndeny @freeze, @trim except x { mount beneath \"/\" }\n", NULL);
-    check_warning(X " mount is \"/b\"\n exclude beneath \"/a\"\n}\ndeny @freeze, @trim { mount is \"/b\" }\n",
-                  struck);
-    check_warning(HEAD "rule x: allow @freeze\ndeny @freeze { mount beneath \"/\" }\n", struck);
-    check_warning(X "}\nrule w: allow @sync, @freeze, @trim\n", wide);
-    check_warning(X "}\nrule w: allow @freeze, @trim { required is \"/r\" }\n", wide);
-    check_warning(X "}\nrule w: allow @freeze\n", NULL);
-    check_warning(X "}\nrule w: allow @freeze, @trim { exclude is \"/e\" }\n", NULL);
-    check_warning(HEAD "rule x: allow @freeze { required is \"/r\" }\nrule w: allow @freeze\n", NULL);
-    check_warning(X "}\nrule w: allow @freeze, @trim\ndeny @freeze except x { mount is \"/a\" }\n", NULL);
-}
-
-static void what_is_required_and_not_covered(void **state)
+static void there_are_bounds(void **state)
 {
     (void)state;
-    check_warning(X " required is \"/a/r\"\n}\n", NULL);
-    check_warning(
-        X " required is \"/r\"\n}\n",
-        "policy:5:14: the rule 'x' requires what it does not freeze: its `mount` covers nothing of that");
-    check_warning(X " required glob \"/?\"\n}\n", NULL);
-    check_warning(X " required is \"/a/r\"\n exclude glob \"/a/*\"\n}\n",
-                  "policy:5:14: the rule 'x' requires what it does not freeze: it excludes");
-    check_warning(X " required beneath \"/a/r\"\n exclude is \"/a/r\"\n}\n", NULL);
-    check_warning(X " required is \"/a/r\"\n}\ndeny @freeze, @trim { mount is \"/a/r\" }\n",
-                  "policy:5:14: the rule 'x' requires what it does not freeze: deny rules strike that");
-    check_warning(
-        HEAD
-        "channel a virtio:x only @trim\nallow @freeze, @trim {\n mount is \"/a\"\n required is \"/r\"\n}\n",
-        NULL);
+    assert_int_equal(read_many(BH_FILESYSTEMS_MAX - 1, "devices"), 0);
+    assert_int_equal(read_many(BH_FILESYSTEMS_MAX, "devices"), 0);
+    assert_int_equal(all.n, BH_FILESYSTEMS_MAX);
+    assert_int_equal(read_many(BH_FILESYSTEMS_MAX + 1, "devices"), -E2BIG);
+    assert_int_equal(read_many(BH_MOUNTS_MAX - 1, "mounts"), 0);
+    assert_int_equal(read_many(BH_MOUNTS_MAX, "mounts"), 0);
+    assert_int_equal(all.n, 1);
+    assert_int_equal(all.list[0].n_mounts, BH_MOUNTS_MAX);
+    assert_int_equal(read_many(BH_MOUNTS_MAX + 1, "mounts"), -E2BIG);
+    bh_arena_deinit(&arena);
+    bh_arena_init(&arena, 1u << 19);
+    assert_int_equal(read_many(BH_MOUNTS_MAX, "mounts"), -ENOMEM);
 }
 
-/* What one rule requires may be frozen by another, which a deny spares. */
-static void what_is_required_of_others(void **state)
+static void what_cannot_be_read_is_an_error(void **state)
 {
-    (void)state;
-    check_warning(X " required is \"/a/r\"\n}\nrule y: allow @freeze { mount is \"/a/r\" }\n"
-                    "deny @freeze, @trim except y { mount is \"/a/r\" }\n",
-                  NULL);
-}
-
-static void patterns_beside_each_other(void **state)
-{
-    static const struct {
-        enum bh_path_kind a_kind;
-        const char *a;
-        enum bh_path_kind b_kind;
-        const char *b;
-        bool meet, covers;
-    } cases[] = {
-        { BH_PATH_IS, "/a", BH_PATH_IS, "/a", true, true },
-        { BH_PATH_IS, "/a", BH_PATH_IS, "/b", false, false },
-        { BH_PATH_IS, "/a", BH_PATH_BENEATH, "/a", true, false },
-        { BH_PATH_BENEATH, "/a", BH_PATH_IS, "/a", true, true },
-        { BH_PATH_BENEATH, "/a", BH_PATH_IS, "/ab", false, false },
-        { BH_PATH_BENEATH, "/", BH_PATH_GLOB, "/*", true, true },
-        { BH_PATH_BENEATH, "/", BH_PATH_IS, "/", true, true },
-        { BH_PATH_BENEATH, "/a", BH_PATH_BENEATH, "/a/b", true, true },
-        { BH_PATH_BENEATH, "/a/b", BH_PATH_BENEATH, "/a", true, false },
-        { BH_PATH_BENEATH, "/a", BH_PATH_GLOB, "/a/*", true, true },
-        { BH_PATH_BENEATH, "/a", BH_PATH_GLOB, "/a*", true, false },
-        { BH_PATH_GLOB, "/a/*", BH_PATH_IS, "/a/b", true, true },
-        { BH_PATH_GLOB, "/a/*", BH_PATH_IS, "/a/b/c", false, false },
-        { BH_PATH_GLOB, "/*b", BH_PATH_GLOB, "/a*", true, false },
-        { BH_PATH_GLOB, "/*", BH_PATH_IS, "/", false, false },
-    };
+    _cleanup_close_ int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     (void)state;
-    for (size_t i = 0; i < BH_ARRAY_SIZE(cases); i++) {
-        struct bh_pattern a = { cases[i].a_kind, cases[i].a, strlen(cases[i].a) };
-        struct bh_pattern b = { cases[i].b_kind, cases[i].b, strlen(cases[i].b) };
-
-        if (bh_patterns_meet(a, b) != cases[i].meet || bh_patterns_meet(b, a) != cases[i].meet ||
-            bh_pattern_covers(a, b) != cases[i].covers)
-            fail_msg("%s %s", a.text, b.text);
-    }
+    assert_int_equal(bh_mounts_read(folder, &arena, &all), -EISDIR);
+    assert_int_equal(bh_mounts_read(-1, &arena, &all), -EBADF);
 }
 
-struct trail {
-    unsigned n, matched;
-    char whys[400];
-};
-
-static void follow(void *context, uint32_t rule, bool matched, const char *why)
+/* The newest mount whose place is `path`, as the kernel numbers it. */
+static struct bh_mount mount_at(const char *path)
 {
-    struct trail *trail = context;
+    struct bh_mount mount = { .path = { path, (uint32_t)strlen(path) } };
+    struct statx st;
+    int fd = open(path, O_PATH | O_CLOEXEC);
 
-    (void)rule;
-    trail->n++;
-    trail->matched += matched;
-    (void)snprintf(trail->whys + strlen(trail->whys), sizeof(trail->whys) - strlen(trail->whys), "%s;", why);
+    assert_int_equal(statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st), 0);
+    if (!(st.stx_mask & STATX_MNT_ID))
+        skip();
+    mount.id = st.stx_mnt_id;
+    (void)close(fd);
+    return mount;
 }
 
-static void every_rule_is_explained(void **state)
+static void put_tmpfs(const char *path)
 {
-    struct trail trail = { 0 }, other = { 0 };
-    struct bh_trace trace = { follow, &trail }, command = { follow, &other };
-    struct fixture f;
+    assert_int_equal(mount("bulkhead-test", path, "tmpfs", 0, "size=64k"), 0);
+}
+
+static void open_takes_the_mount_that_was_meant_or_none(void **state)
+{
+    char base[] = "/tmp/bh-mounts-XXXXXX", a[64], b[64];
+    struct bh_filesystem fs = { .type = BH_STR("tmpfs") };
+    const struct bh_mount *opened = NULL;
+    struct bh_mount mounts[2];
+    int fd, fds = count_fds();
 
     (void)state;
-    fixture_good(
-        &f,
-        HEAD "allow @freeze { mount is \"/a\" }\nallow @freeze { mount beneath \"/\"\n exclude is \"/b\" }\n"
-             "allow @freeze { exclude is \"/c\" }\ndeny @freeze { mount is \"/d\" }\n");
-    assert_int_equal(bh_policy_mount(&f.policy, FREEZE, (struct bh_str)BH_STR("/b"), &trace).verdict,
-                     BH_VERDICT_ALLOW);
-    assert_string_equal(trail.whys,
-                        "no mount of it matches;it excludes this mount;it matches;no mount of it matches;");
-    assert_int_equal(bh_policy_command(&f.policy, FREEZE, &command).verdict, BH_VERDICT_ALLOW);
-    assert_int_equal(other.matched, 3);
-    assert_non_null(strstr(other.whys, "it strikes some mounts and refuses nothing;"));
-    fixture_end(&f);
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL), 0);
+    assert_non_null(mkdtemp(base));
+    put_tmpfs(base);
+    (void)snprintf(a, sizeof(a), "%s/a", base);
+    (void)snprintf(b, sizeof(b), "%s/b", base);
+    assert_int_equal(mkdir(a, 0700) | mkdir(b, 0700), 0);
+    put_tmpfs(a);
+    assert_int_equal(mount(a, b, NULL, MS_BIND, NULL), 0);
+    mounts[0] = mount_at(a);
+    mounts[1] = mount_at(b);
+    fs.mounts = mounts;
+    fs.n_mounts = 2;
+
+    fd = bh_mounts_open(&fs, &opened);
+    assert_true(fd >= 0 && opened == &mounts[0]);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    (void)close(fd);
+
+    put_tmpfs(a); /* hides the first */
+    fd = bh_mounts_open(&fs, &opened);
+    assert_true(fd >= 0 && opened == &mounts[1]);
+    (void)close(fd);
+
+    put_tmpfs(b);
+    opened = NULL;
+    assert_int_equal(bh_mounts_open(&fs, &opened), -ENODEV);
+    assert_null(opened);
+
+    assert_int_equal(umount(a) | umount(a) | umount(b) | umount(b), 0);
+    assert_int_equal(bh_mounts_open(&fs, &opened), -ENODEV);
+    assert_int_equal(rmdir(a), 0);
+    assert_int_equal(bh_mounts_open(&fs, &opened), -ENOENT);
+    assert_int_equal(umount(base) | rmdir(base), 0);
+    assert_int_equal(count_fds(), fds);
+}
+
+static void the_kernel_s_own_is_read(void **state)
+{
+    _cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    assert_int_equal(bh_mounts_read(fd, &arena, &all), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_allow_covers_mounts),
-        cmocka_unit_test(the_commands_are_granted),
-        cmocka_unit_test(denies_strike_mounts),
-        cmocka_unit_test(what_is_no_mount_point),
-        cmocka_unit_test(what_must_be_frozen),
-        cmocka_unit_test(what_can_be_said),
-        cmocka_unit_test(under_a_ceiling),
-        cmocka_unit_test(rules_that_do_not_do_what_they_say),
-        cmocka_unit_test(what_is_required_and_not_covered),
-        cmocka_unit_test(what_is_required_of_others),
-        cmocka_unit_test(patterns_beside_each_other),
-        cmocka_unit_test(every_rule_is_explained),
+        cmocka_unit_test_setup(each_device_stands_once_where_it_was_mounted_first, begin),
+        cmocka_unit_test_setup(escapes_are_undone_and_any_byte_may_stand_in_a_path, begin),
+        cmocka_unit_test_setup(a_device_without_a_number_is_found_by_its_source_if_it_is_btrfs, begin),
+        cmocka_unit_test_setup(subvolumes_of_one_source_are_one_file_system, begin),
+        cmocka_unit_test_setup(what_the_kernel_never_writes_is_refused, begin),
+        cmocka_unit_test_setup(a_cut_text_never_reads_past_its_end, begin),
+        cmocka_unit_test_setup(options_of_any_length_are_passed_over, begin),
+        cmocka_unit_test_setup(there_are_bounds, begin),
+        cmocka_unit_test_setup(what_cannot_be_read_is_an_error, begin),
+        cmocka_unit_test_setup(the_kernel_s_own_is_read, begin),
+        cmocka_unit_test_setup(open_takes_the_mount_that_was_meant_or_none, begin),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, end);
 }
