@@ -68,15 +68,15 @@ static bool has_use(const struct bh_policy *policy, const struct bh_rule *rule, 
 static const char *mount_fails(const struct bh_policy *policy, const struct bh_rule *rule,
                                const struct question *q)
 {
-    bool allow = rule->effect == BH_EFFECT_ALLOW;
+    bool allow = rule->effect == BH_EFFECT_ALLOW, some = has_use(policy, rule, BH_USE_COVERED);
 
-    if (rule->n_paths == 0)
+    if (!some && !has_use(policy, rule, BH_USE_EXCLUDED))
         return NULL;
     if (!q->mount)
         return allow ? NULL : "it strikes some mounts and refuses nothing";
     if (!q->clean)
         return allow ? "the mount point is not absolute and clean" : NULL;
-    if (has_use(policy, rule, BH_USE_COVERED) && !some_path_matches(policy, rule, BH_USE_COVERED, *q->mount))
+    if (some && !some_path_matches(policy, rule, BH_USE_COVERED, *q->mount))
         return "no mount of it matches";
     return some_path_matches(policy, rule, BH_USE_EXCLUDED, *q->mount) ? "it excludes this mount" : NULL;
 }
@@ -225,29 +225,21 @@ static bool is_withheld(const struct bh_policy *policy, unsigned command)
     return policy->slice->withheld[command / 64] & 1ull << (command % 64);
 }
 
-/* `left`, empty before: the allow rules that grant it. */
-static struct bh_decision decide_among(const struct bh_policy *policy, const struct question *q,
-                                       const struct bh_trace *trace, struct rule_set *left)
-{
-    uint32_t rule;
-
-    if (q->command >= BH_CMD_COUNT || is_withheld(policy, q->command) ||
-        !collect_allows(policy, q, trace, left))
-        return (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
-    if (set_first(left) == BH_NO_RULE)
-        return (struct bh_decision){ BH_VERDICT_NO_RULE, BH_NO_RULE };
-    rule = strike_denied(policy, q, trace, left);
-    if (rule != BH_NO_RULE)
-        return (struct bh_decision){ BH_VERDICT_DENIED, rule };
-    return (struct bh_decision){ BH_VERDICT_ALLOW, set_first(left) };
-}
-
 static struct bh_decision decide(const struct bh_policy *policy, const struct question *q,
                                  const struct bh_trace *trace)
 {
-    struct rule_set left = { 0 };
+    struct rule_set candidates = { 0 };
+    uint32_t rule;
 
-    return decide_among(policy, q, trace, &left);
+    if (q->command >= BH_CMD_COUNT || is_withheld(policy, q->command) ||
+        !collect_allows(policy, q, trace, &candidates))
+        return (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
+    if (set_first(&candidates) == BH_NO_RULE)
+        return (struct bh_decision){ BH_VERDICT_NO_RULE, BH_NO_RULE };
+    rule = strike_denied(policy, q, trace, &candidates);
+    if (rule != BH_NO_RULE)
+        return (struct bh_decision){ BH_VERDICT_DENIED, rule };
+    return (struct bh_decision){ BH_VERDICT_ALLOW, set_first(&candidates) };
 }
 
 /* A file can be opened if one verb of it can be had somewhere: more verbs only narrow. */
@@ -306,15 +298,17 @@ struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned comm
 bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point)
 {
     struct question q = about_mount(command, &mount_point);
-    struct rule_set left = { 0 };
 
-    if (!bh_freezes_mounts(command) || !q.clean ||
-        decide_among(policy, &q, NULL, &left).verdict != BH_VERDICT_ALLOW)
+    if (!bh_freezes_mounts(command) || !q.clean || decide(policy, &q, NULL).verdict != BH_VERDICT_ALLOW)
         return false;
-    for (uint32_t i = 0; i < policy->n_rules; i++)
-        if (left.words[i / 64] >> (i % 64) & 1 &&
-            some_path_matches(policy, &policy->rules[i], BH_USE_REQUIRED, mount_point))
+    for (uint32_t i = 0; i < policy->slice->commands[command].count; i++) {
+        const struct bh_rule *rule =
+            &policy->rules[policy->index[policy->slice->commands[command].first + i]];
+
+        if (rule->effect == BH_EFFECT_ALLOW && !mount_fails(policy, rule, &q) &&
+            some_path_matches(policy, rule, BH_USE_REQUIRED, mount_point))
             return true;
+    }
     return false;
 }
 

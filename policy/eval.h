@@ -70,8 +70,10 @@ struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned comma
 struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
                                    struct bh_str mount_point, const struct bh_trace *trace);
 
-/* Must it be frozen, or the whole freeze fails? True if an allow that covers it, and that no deny strikes for
- * it, requires it. */
+/*
+ * Must it be frozen, or the whole freeze fails? True if it may be, and an allow that covers it requires it;
+ * even one that a deny strikes for it while others are spared, so that no deny lifts what is required.
+ */
 bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point);
 
 /* For guest-file-open. */

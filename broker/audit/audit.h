@@ -35,7 +35,7 @@ struct bh_feed {
 struct bh_audit_process {
     struct bh_audit_state *state;
     const struct bh_audit_names *names;
-    int log;
+    struct bh_append_log log;
     unsigned n_feeds, first; /* first: whose turn it is */
     unsigned n_former;
     struct bh_feed feeds[BH_AUDIT_FEEDS_MAX];

@@ -82,7 +82,7 @@ static int remark(struct bh_audit_process *audit, const char *text)
     struct bh_line line = bh_append_line(audit->state);
 
     bh_line_event(&line, bh_clock_ns(CLOCK_REALTIME), text);
-    return bh_append_commit(audit->state, audit->log, &line, &of);
+    return bh_append_commit(audit->state, &audit->log, &line, &of);
 }
 
 /* Drops what is no record of ours; the first of each hundred is told. */
@@ -113,7 +113,7 @@ static int write_gap(struct bh_audit_process *audit, const struct bh_feed *feed,
     bh_line_gap(&line, name_of(audit, feed), bh_clock_ns(CLOCK_REALTIME),
                 (audit->state->last[source] + 1) * BH_SOURCES_MAX + source,
                 (next - 1) * BH_SOURCES_MAX + source);
-    return bh_append_commit(audit->state, audit->log, &line, &of);
+    return bh_append_commit(audit->state, &audit->log, &line, &of);
 }
 
 static int write_record(struct bh_audit_process *audit, const struct bh_feed *feed,
@@ -132,7 +132,7 @@ static int write_record(struct bh_audit_process *audit, const struct bh_feed *fe
     struct bh_line line = bh_append_line(audit->state);
 
     bh_line_record(&line, &from, record);
-    return bh_append_commit(audit->state, audit->log, &line, &of);
+    return bh_append_commit(audit->state, &audit->log, &line, &of);
 }
 
 /* A well-formed record at the head of its queue: written, unless a predecessor has; then taken out. */

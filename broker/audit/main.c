@@ -4,9 +4,14 @@
  * It holds the log (append only) and the reading ends of the queues; it cannot open,
  * truncate, seek or rename. A new segment comes from the supervisor, on request.
  *
- * Invariants: nothing is asked for while a line is pending; a log that cannot be
+ * While file systems are frozen it writes to memory (broker/audit/state.h), whichever of them the log is on.
+ * It learns of the thaw by looking at the frozen page again and again, as long as memory keeps something; at
+ * rest it has no timer.
+ *
+ * Invariants: nothing is asked for while a line is pending or kept; a log that cannot be
  * written is tried again each second and said once; it ends only when the supervisor
- * has gone and the queues are empty.
+ * has gone and the queues are empty. If the log's file system stays frozen then, it waits for a moment and
+ * ends: what memory keeps is lost.
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,19 +29,25 @@
 #include "protocol/base/mem.h"
 #include "protocol/wire/boot.h"
 #include "protocol/wire/control.h"
+#include "protocol/wire/frozen.h"
 
 #define RETRY_MS 1000
+#define THAW_LOOK_MS 50  /* how often it is looked whether file systems are thawed, while that is waited for \
+                          */
+#define THAW_WAIT_MS 500 /* the same for a process that is to end: half of what the supervisor gives it */
 #define ASK_AGAIN_BYTES (1024u * 1024u) /* after a refusal of the next segment */
 
 enum mode {
     MODE_SERVING,
     MODE_WAITING, /* the next segment is asked for */
     MODE_STUCK,   /* the log cannot be written: the pending line is tried again */
+    MODE_FULL,    /* memory is full: the queues are served again after the thaw */
     MODE_BROKEN,  /* somebody else changed the segment: only a new one will do */
 };
 
 struct process {
     struct bh_audit_process audit;
+    const struct bh_frozen *frozen;
     enum mode mode;
     uint64_t ask_at; /* size of the segment at which the next one is asked for */
     bool leaving;    /* the supervisor has gone */
@@ -55,6 +66,16 @@ static void *map(int fd, size_t size, int protection, const char *what)
     return page;
 }
 
+static bool is_frozen(const struct process *p)
+{
+    return bh_append_is_frozen(&p->audit.log);
+}
+
+static bool keeps(const struct process *p)
+{
+    return p->audit.state->now.kept > 0;
+}
+
 static void ask_segment(struct process *p)
 {
     /* If the supervisor has gone, its last messages, which may hand over queues, are still to be read. */
@@ -65,7 +86,11 @@ static void ask_segment(struct process *p)
 /* What follows from the result of an append. */
 static void judge(struct process *p, int r)
 {
-    if (r == -EBADMSG) {
+    if (r == -ENOBUFS) {
+        bh_log(BH_LOG_WARNING, "memory has no room for more audit records before file systems are thawed; "
+                               "they wait in their queues");
+        p->mode = MODE_FULL;
+    } else if (r == -EBADMSG) {
         bh_log(BH_LOG_ERROR, "somebody else changed the audit segment %llu; a new one is begun",
                (unsigned long long)p->audit.state->offered);
         p->mode = MODE_BROKEN;
@@ -76,7 +101,8 @@ static void judge(struct process *p, int r)
                    strerror(-r));
         p->mode = MODE_STUCK;
     } else if (p->mode == MODE_STUCK) {
-        bh_log(BH_LOG_NOTICE, "the audit log is written again");
+        if (!is_frozen(p))
+            bh_log(BH_LOG_NOTICE, "the audit log is written again");
         p->mode = MODE_SERVING;
     }
 }
@@ -85,18 +111,20 @@ static void judge(struct process *p, int r)
 static void enter_segment(struct process *p)
 {
     struct bh_audit_state *state = p->audit.state;
-    int r = bh_append_finish(state, p->audit.log);
+    int r = bh_append_finish(state, &p->audit.log);
 
     if (r == 0 && state->now.segment != state->offered)
-        r = bh_append_header(state, p->audit.log, bh_clock_ns(CLOCK_REALTIME));
-    judge(p, r);
+        r = bh_append_header(state, &p->audit.log, bh_clock_ns(CLOCK_REALTIME));
+    else if (r == 0)
+        r = bh_append_flush(state, &p->audit.log);
+    judge(p, r < 0 ? r : 0);
 }
 
 static void new_segment(struct process *p, int fd)
 {
-    if (p->audit.log != BH_FD_PEER)
-        (void)close(p->audit.log);
-    p->audit.log = fd;
+    if (p->audit.log.fd != BH_FD_PEER)
+        (void)close(p->audit.log.fd);
+    p->audit.log.fd = fd;
     p->mode = MODE_SERVING;
     p->ask_at = BH_AUDIT_SEGMENT_MAX;
     enter_segment(p);
@@ -106,8 +134,10 @@ static void segment_refused(struct process *p)
 {
     const struct bh_audit_state *state = p->audit.state;
 
-    bh_log(BH_LOG_ERROR, "there is no new audit segment; the supervisor says why");
-    p->ask_at = state->now.size + ASK_AGAIN_BYTES;
+    if (!is_frozen(p)) { /* else it is asked for again after the thaw */
+        bh_log(BH_LOG_ERROR, "there is no new audit segment; the supervisor says why");
+        p->ask_at = state->now.size + ASK_AGAIN_BYTES;
+    }
     p->mode =
         state->now.segment == state->offered && state->phase == BH_AUDIT_IDLE ? MODE_SERVING : MODE_BROKEN;
 }
@@ -137,8 +167,18 @@ static void retry(struct process *p)
 {
     if (p->mode == MODE_STUCK)
         enter_segment(p);
-    else if (p->mode == MODE_BROKEN)
+    else if (p->mode == MODE_BROKEN && !is_frozen(p))
         ask_segment(p);
+}
+
+/* A poll timeout. */
+static int patience(const struct process *p)
+{
+    if (p->mode == MODE_STUCK || p->mode == MODE_BROKEN)
+        return RETRY_MS;
+    if (keeps(p) && !is_frozen(p))
+        return 0;
+    return keeps(p) || p->mode == MODE_FULL || bh_log_held() ? THAW_LOOK_MS : -1;
 }
 
 /* Sleeps until there is something to do; queues are listened to only while they can be served. */
@@ -146,13 +186,12 @@ static void wait_for_work(struct process *p)
 {
     static struct pollfd fds[1 + BH_AUDIT_FEEDS_MAX];
     unsigned n = 1;
-    int timeout = p->mode == MODE_STUCK || p->mode == MODE_BROKEN ? RETRY_MS : -1;
     int ready;
 
     fds[0] = (struct pollfd){ .fd = BH_FD_CONTROL, .events = POLLIN };
     for (unsigned i = 0; i < p->audit.n_feeds && p->mode == MODE_SERVING; i++)
         fds[n++] = (struct pollfd){ .fd = p->audit.feeds[i].fd, .events = POLLIN };
-    ready = poll(fds, n, timeout);
+    ready = poll(fds, n, patience(p));
     for (unsigned i = 1; ready > 0 && i < n; i++)
         p->audit.feeds[i - 1].empty &= !fds[i].revents;
     if (ready == 0)
@@ -161,19 +200,47 @@ static void wait_for_work(struct process *p)
         serve_control(p);
 }
 
-/* Writes what is queued. False: nothing was there to do. */
+/* Writes what memory keeps, then what is queued. False: nothing was there to do. */
 static bool work(struct process *p)
 {
+    struct bh_audit_state *state = p->audit.state;
+    const bool frozen = is_frozen(p), flushes = keeps(p) && !frozen;
     int r;
 
+    bh_log_flush();
+    if (p->mode == MODE_FULL && !frozen)
+        p->mode = MODE_SERVING;
     if (p->mode != MODE_SERVING)
         return false;
-    r = bh_feeds_turn(&p->audit);
+    r = flushes ? bh_append_flush(state, &p->audit.log) : bh_feeds_turn(&p->audit);
     if (r < 0)
         judge(p, r);
-    else if (p->audit.state->now.size >= p->ask_at)
+    else if (!frozen && !keeps(p) && state->now.size >= p->ask_at)
         ask_segment(p);
-    return r > 0;
+    return r > 0 || (flushes && r == 0);
+}
+
+/* The supervisor has gone. What is queued goes to the log, or to memory and, if there is a thaw within a
+ * moment, to the log. */
+static void write_out(struct process *p)
+{
+    const uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + THAW_WAIT_MS;
+
+    p->mode = p->mode == MODE_WAITING ? MODE_SERVING : p->mode;
+    bh_feeds_look(&p->audit);
+    for (;;) {
+        while (work(p))
+            ;
+        if (!keeps(p) || (p->mode != MODE_SERVING && p->mode != MODE_FULL))
+            return;
+        if (is_frozen(p) && !bh_frozen_holds(p->frozen, p->audit.log.fd))
+            p->audit.log.frozen = NULL; /* nobody is left to freeze one more: this one is not, and stays so */
+        else if (bh_clock_ms(CLOCK_BOOTTIME) >= until)
+            bh_die(1, "the last %llu bytes of the audit log are lost: its file system is frozen to the end",
+                   (unsigned long long)p->audit.state->now.kept);
+        else
+            (void)poll(NULL, 0, THAW_LOOK_MS);
+    }
 }
 
 static void start(struct process *p)
@@ -182,15 +249,16 @@ static void start(struct process *p)
 
     bh_log_init("bulkhead-audit", BH_LOG_NOTICE);
     boot = bh_boot_map();
-    p->audit.state =
-        map(BH_FD_STATE, sizeof(struct bh_audit_state), PROT_READ | PROT_WRITE, "the audit state");
+    p->frozen = bh_frozen_map();
+    p->audit.state = map(BH_FD_STATE, BH_AUDIT_STATE_SIZE, PROT_READ | PROT_WRITE, "the audit state");
     p->audit.names = map(BH_FD_POLICY, sizeof(struct bh_audit_names), PROT_READ, "the list of audit sources");
-    p->audit.log = BH_FD_PEER;
+    p->audit.log = (struct bh_append_log){ .fd = BH_FD_PEER, .frozen = &p->frozen->state };
     p->ask_at = BH_AUDIT_SEGMENT_MAX;
     p->audit.state->fences =
         bh_confine_self(&bh_profile_audit, &bh_filter_audit, boot, NULL, 0, boot->required, boot->off);
     if (!bh_append_check(p->audit.state))
         bh_die(1, "the audit state is damaged; the agent must be started anew");
+    p->audit.state->writing = 0; /* a predecessor may have been killed at it */
 }
 
 int main(void)
@@ -203,9 +271,6 @@ int main(void)
         wait_for_work(&p);
         (void)work(&p);
     }
-    p.mode = p.mode == MODE_WAITING ? MODE_SERVING : p.mode;
-    bh_feeds_look(&p.audit);
-    while (work(&p))
-        ;
+    write_out(&p);
     return p.mode == MODE_SERVING ? 0 : 1;
 }

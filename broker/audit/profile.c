@@ -11,6 +11,7 @@ static const struct bh_syscall syscalls[] = {
     { "recvfrom", .why = "records, looked at before they are taken" },
     { "sendto", .n_args = 2, .args = { BH_NULL(4), BH_INT_IS(5, 0) }, .why = "asks for the next segment" },
     { "fstat", .why = "size of the segment" },
+    { "fstatfs", .why = "is the segment on a file system that may be frozen? Asked at the end only" },
     { "newfstatat", .why = "fstat as glibc makes it" },
 };
 

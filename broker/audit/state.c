@@ -1,4 +1,4 @@
-/* The supervisor's two writes to the page of state.h. */
+/* The supervisor's two writes to the page of state.h, and its one question. */
 #include "broker/audit/state.h"
 
 #include <string.h>
@@ -17,4 +17,10 @@ void bh_audit_state_init(struct bh_audit_state *state, const struct bh_audit_pre
 void bh_audit_state_offer(struct bh_audit_state *state, uint64_t segment)
 {
     __atomic_store_n(&state->offered, segment, __ATOMIC_RELEASE);
+}
+
+bool bh_audit_state_writes(const struct bh_audit_state *state)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&state->writing, __ATOMIC_SEQ_CST) != 0;
 }

@@ -25,7 +25,7 @@ struct bh_log_store;
 
 /*
  * Opens the folder (made if it is missing; its parent must exist), begins a new segment with a fresh key, and
- * fills the audit process's state page: `state_fd` is zeroed memory of sizeof(struct bh_audit_state) bytes.
+ * fills the audit process's state page: `state_fd` is zeroed memory of BH_AUDIT_STATE_SIZE bytes.
  * 0, or -errno with a sentence in `why`.
  */
 int bh_log_store_new(struct bh_log_store **ret, const char *path, int state_fd,

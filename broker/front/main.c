@@ -13,6 +13,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/wire/control.h"
+#include "protocol/wire/frozen.h"
 
 /* The next connection, or a port (*ret_port); ends the process if there will be none. */
 static int wait_for_client(bool *ret_port)
@@ -44,6 +45,7 @@ int main(void)
 
     bh_log_init("bulkhead-front", BH_LOG_NOTICE);
     boot = bh_boot_map();
+    (void)bh_frozen_map();
     front.audit = (struct bh_audit){ .fd = BH_FD_AUDIT, .source = boot->source, .state = bh_state_map() };
     bh_policy_map(&front.policy);
     front.frozen = bh_frozen_map();
@@ -58,7 +60,8 @@ int main(void)
         bh_die(1, "no memory to serve a connection");
     front.client.returns = port;
     while (bh_front_step(&front, -1))
-        ;
+        bh_log_flush();
+    bh_log_flush();
     bh_front_deinit(&front);
     return 0;
 }

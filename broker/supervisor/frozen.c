@@ -7,15 +7,21 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/audit/state.h"
 #include "broker/supervisor/supervisor.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
+#include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 #include "protocol/wire/frozen.h"
+
+#define QUIET_MS 100 /* for a write of the audit process to end; it is one line, or BH_AUDIT_PIECE */
 
 static int read_boot_id(char ret[BH_FROZEN_BOOT_ID_MAX + 1])
 {
@@ -60,6 +66,19 @@ int bh_frozen_page_make(struct bh_supervisor *s)
         return -errno;
     s->frozen = page;
     bh_frozen_init(s->frozen, boot_id);
+    bh_log_hold(&s->frozen->state);
     s->frozen_fd = bh_take_fd(&fd);
+    return 0;
+}
+
+int bh_frozen_await_quiet(const struct bh_supervisor *s)
+{
+    const uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + QUIET_MS;
+
+    while (s->processes[0].pid && bh_audit_state_writes(s->audit_state)) {
+        if (bh_clock_ms(CLOCK_BOOTTIME) >= until)
+            return -EBUSY;
+        (void)poll(NULL, 0, 1);
+    }
     return 0;
 }

@@ -158,7 +158,8 @@ static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct
         seats->fds[BH_FD_FROZEN] = s->frozen_fd;
         return 0;
     }
-    seats->fds[BH_FD_POLICY] = s->channels[process->channel].slice_fd;
+    seats->fds[BH_FD_POLICY] =
+        process->role == BH_ROLE_HOOK ? s->hook_config : s->channels[process->channel].slice_fd;
     if (process->role == BH_ROLE_FRONT)
         return 0;
     r = make_pair(ret_pair, FRAME_QUEUE_BYTES);
@@ -223,6 +224,7 @@ int bh_launch(struct bh_supervisor *s, struct bh_process *process)
     seats.fds[BH_FD_CONTROL] = control[1];
     seats.fds[BH_FD_BOOT] = boot_fd;
     seats.fds[BH_FD_STATE] = process->state_fd;
+    seats.fds[BH_FD_FROZEN] = s->frozen_read_fd;
     if (r == 0 && (pid = fork()) < 0)
         r = -errno;
     if (pid == 0)

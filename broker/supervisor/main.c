@@ -107,7 +107,7 @@ static void prepare_home(struct bh_supervisor *s)
  * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
  * on.
  */
-static void keep_capabilities(void)
+static void keep_capabilities(const struct bh_supervisor *s)
 {
     uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
                     1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
@@ -115,7 +115,9 @@ static void keep_capabilities(void)
 
     for (int role = 0; role < BH_ROLE_COUNT; role++)
         caps |= bh_roster[role].profile->caps;
-    r = bh_caps_keep(caps);
+    r = s->hooks ? 0 : bh_caps_bound(caps); /* what a hook starts may need any of root's */
+    if (r == 0)
+        r = bh_caps_keep(caps);
     if (r < 0)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
 }
@@ -150,8 +152,9 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
+    s->hooks = s->options.hook || access(BH_HOOK_FOLDER, F_OK) == 0;
     if (s->privileged)
-        keep_capabilities();
+        keep_capabilities(s);
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
@@ -215,21 +218,28 @@ static void write_out(struct bh_supervisor *s)
     } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
 }
 
+/* A guard that still thaws, and a hook process that still runs thaw hooks, end by themselves. */
+static bool goes_on_alone(const struct bh_supervisor *s, const struct bh_process *process)
+{
+    return process->role == BH_ROLE_HOOK || bh_freeze_wants(s, process);
+}
+
 /* Nobody is asked to go, for one that was taken over may have blocked every other signal,
  * and nobody is waited for without end. */
 static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
-    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
+    uint64_t until;
 
     s->stopping = true;
     bh_journal(s, "stopping");
     bh_freeze_stop(s);
+    until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid &&
-            !bh_freeze_wants(s, &s->processes[i])) /* still thawing, it goes on alone */
+        if (s->processes[i].pid && !goes_on_alone(s, &s->processes[i]))
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        (void)await(&s->processes[i], until);
+        if (!goes_on_alone(s, &s->processes[i]))
+            (void)await(&s->processes[i], until);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);

@@ -17,6 +17,7 @@ const struct bh_role_row bh_roster[BH_ROLE_COUNT] = {
                           .may_ask_policy = true, .worker = BH_WORKER_STORAGE },
     [BH_ROLE_OPENER] = { "opener", &bh_profile_opener, .per_channel = true, .worker = -1 },
     [BH_ROLE_THAW] = { "thaw", &bh_profile_thaw, .worker = -1 },
+    [BH_ROLE_HOOK] = { "hook", &bh_profile_hook, .worker = -1 },
 };
 
 int bh_roster_worker(uint32_t worker)

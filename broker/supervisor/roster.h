@@ -18,6 +18,7 @@ enum bh_role {
     BH_ROLE_FS,
     BH_ROLE_OPENER,
     BH_ROLE_THAW,
+    BH_ROLE_HOOK,
     BH_ROLE_STORAGE,
     BH_ROLE_COUNT
 };

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "broker/supervisor/budget.h"
@@ -22,7 +23,7 @@
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (2 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
@@ -92,6 +93,7 @@ struct bh_channel_row {
     char path[BH_CHANNEL_PATH_MAX + 1];
 };
 
+struct bh_frozen;
 struct bh_way;
 struct bh_log_store;
 struct bh_audit_state;
@@ -132,6 +134,8 @@ struct bh_supervisor {
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
+    bool hooks;                       /* there were freeze hooks when the agent started */
+    int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -190,6 +194,13 @@ void bh_sources_hand_over(struct bh_supervisor *s, struct bh_process *process);
 
 /* Makes it, all thawed. 0 or -errno. */
 int bh_frozen_page_make(struct bh_supervisor *s);
+/*
+ * The page says that file systems are about to be frozen: waits a moment until the audit process is not
+ * within a write to its file, and then it will not begin one before the thaw. 0, or -EBUSY: it still is, and
+ * stands still until the thaw if that file system is frozen now; nothing is lost by it, but its queues fill.
+ * Of the supervisor's own writes there is none while this runs.
+ */
+int bh_frozen_await_quiet(const struct bh_supervisor *s);
 
 /* --- freeze.c: what is frozen is not forgotten ----------------------------------- */
 
@@ -204,8 +215,13 @@ bool bh_is_frozen(const struct bh_supervisor *s);
 bool bh_may_write(const struct bh_supervisor *s, const char *folder);
 /* A storage worker asks for BH_PEER_GUARD or BH_PEER_HOOK: answers. */
 void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_t peer);
-/* Is this process, which does not run, to be started for what is frozen? */
+/* A process has ended, with `status` as wait(2) has it; true: that was in order, though nobody asked for it.
+ */
+bool bh_freeze_ended(struct bh_supervisor *s, struct bh_process *process, int status);
+/* Is this process, which does not run, to be started for what is frozen, or for hooks that are owed? */
 bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
+/* It was started because it is wanted. */
+void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */
 void bh_freeze_stop(struct bh_supervisor *s);
 
@@ -285,14 +301,22 @@ void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *fr
 
 /* Reads the control messages that wait on this process's socket. */
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
-/* Reaps every child that has ended and starts successors of those that keep running. */
-void bh_reap(struct bh_supervisor *s);
+/* Its client asked for it while it was ending, and is answered now. */
+void bh_requests_answer_late(struct bh_supervisor *s, const struct bh_process *process);
+/* Kills a process; one that has ended by itself keeps its exit status. */
+void bh_kill(struct bh_process *process);
+#define BH_GIVE_UP_MS 500u /* after that; what is not gone then hangs in the kernel and runs no more */
 /* How much this process and its predecessors have finished: requests, or lines of the log. */
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
 /* Ends a process because it is not needed any more. */
 void bh_retire(struct bh_process *process);
 /* The same, and nothing that it asked or left behind counts. */
 void bh_evict(struct bh_process *process);
+
+/* --- ends.c: how children end ---------------------------------------------------- */
+
+/* Reaps every child that has ended and starts successors of those that keep running. */
+void bh_reap(struct bh_supervisor *s);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 
@@ -300,6 +324,9 @@ int bh_start_wanted(struct bh_supervisor *s);
 uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
 
 /* --- status.c, journal.c -------------------------------------------------------- */
+
+/* The member "freeze" of status.json. */
+void bh_status_freeze(FILE *out, const struct bh_frozen *frozen);
 
 /* Writes status.json anew. */
 void bh_status_write(struct bh_supervisor *s);

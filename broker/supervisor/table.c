@@ -43,7 +43,8 @@ int bh_table_queue(struct bh_process *process)
 
 static int make_state(struct bh_supervisor *s, struct bh_process *process)
 {
-    size_t size = process->role == BH_ROLE_AUDIT ? sizeof(struct bh_audit_state) : sizeof(struct bh_state);
+    bool audit = process->role == BH_ROLE_AUDIT;
+    size_t size = audit ? BH_AUDIT_STATE_SIZE : sizeof(struct bh_state);
     void *page;
     int r;
 
@@ -53,10 +54,11 @@ static int make_state(struct bh_supervisor *s, struct bh_process *process)
     r = bh_memfd_seal_size(process->state_fd); /* a child that cuts it would end us with SIGBUS */
     if (r < 0)
         return r;
+    size = audit ? sizeof(struct bh_audit_state) : size; /* its tail is nothing to us */
     page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, process->state_fd, 0);
     if (page == MAP_FAILED)
         return -errno;
-    if (process->role == BH_ROLE_AUDIT)
+    if (audit)
         s->audit_state = page;
     else
         process->state = page;
@@ -197,6 +199,9 @@ int bh_table_init(struct bh_supervisor *s)
     label_of(s, BH_ROLE_THAW, -1, BH_NO_USER, label);
     if (r == 0)
         r = add(s, BH_ROLE_THAW, -1, BH_SOURCE_GUARD, label);
+    label_of(s, BH_ROLE_HOOK, -1, BH_NO_USER, label);
+    if (r == 0)
+        r = add(s, BH_ROLE_HOOK, -1, BH_SOURCE_HOOKS, label);
     return r == 0 ? bh_table_assign(s) : r;
 }
 

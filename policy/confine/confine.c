@@ -191,7 +191,7 @@ int bh_confine_before_exec(const struct bh_profile *profile, const struct bh_ide
     for (size_t i = 0; i < BH_ARRAY_SIZE(steps); i++) {
         int r;
 
-        if (off & steps[i].fence || (steps[i].privileged && !privileged))
+        if (off & steps[i].fence || (steps[i].privileged && !privileged) || (profile->bare && steps[i].fence))
             continue;
         *ret_step = steps[i].words;
         r = steps[i].run(&plan);

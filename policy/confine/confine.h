@@ -87,7 +87,9 @@ struct bh_profile {
     uint32_t uid;        /* fallback: BH_UID_BLOCK + n; UINT32_MAX: the rule's user */
     uint64_t caps;       /* mask: the most it may hold; all five sets show exactly what the identity says */
     bool own_net;        /* an empty network namespace of its own */
-    bool outlives;       /* it has something to end when the supervisor dies, and ends by itself */
+    bool bare; /* not confined: its descriptors are closed and it leads a session, that is all (bulkhead-hook)
+                */
+    bool outlives; /* it has something to end when the supervisor dies, and ends by itself */
     uint32_t max_fds, max_memory_mib;
     uint32_t filesize_max_mib; /* RLIMIT_FSIZE; 0 = may not grow any file */
     enum bh_view_kind view;

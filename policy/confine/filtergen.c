@@ -33,8 +33,7 @@
 static const struct bh_profile *const profiles[] = { &bh_profile_audit,  &bh_profile_front,
                                                      &bh_profile_fs,     &bh_profile_info,
                                                      &bh_profile_opener, &bh_profile_policyc,
-                                                     &bh_profile_thaw,
-                                                     &bh_profile_storage };
+                                                     &bh_profile_thaw,   &bh_profile_storage };
 
 /* Capabilities that profiles name; another one shows as its number. */
 static const struct {

@@ -20,6 +20,7 @@ extern const struct bh_profile bh_profile_storage;
 extern const struct bh_profile bh_profile_audit;
 extern const struct bh_profile bh_profile_policyc;
 extern const struct bh_profile bh_profile_thaw;
+extern const struct bh_profile bh_profile_hook; /* has no filter: it is bare */
 
 extern const struct bh_filter bh_filter_front;
 extern const struct bh_filter bh_filter_info;

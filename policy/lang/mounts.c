@@ -95,6 +95,15 @@ static void report_left(struct bh_model *model, const struct bh_plan *plan, cons
                   left == LEFT_STRUCK ? "deny rules strike all of that" : "it excludes all that it covers");
 }
 
+/* Then what is struck here may be frozen by another rule, and still be required by this one. */
+static bool spares_some(const struct bh_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_rules; i++)
+        if (plan->rules[i].line->effect == BH_EFFECT_DENY && plan->rules[i].line->excepts)
+            return true;
+    return false;
+}
+
 static void report_required(struct bh_model *model, const struct bh_plan *plan,
                             const struct bh_slot_rule *allow)
 {
@@ -110,7 +119,7 @@ static void report_required(struct bh_model *model, const struct bh_plan *plan,
             why = "its `mount` covers nothing of that";
         else if (left_of(plan, allow, pattern) == LEFT_EXCLUDED)
             why = "it excludes that";
-        else if (left_of(plan, allow, pattern) == LEFT_STRUCK)
+        else if (left_of(plan, allow, pattern) == LEFT_STRUCK && !spares_some(plan))
             why = "deny rules strike that";
         if (why)
             bh_report(model->diags, BH_SEVERITY_WARNING, path->pos,

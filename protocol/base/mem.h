@@ -1,7 +1,6 @@
 /*
  * Cleanup attributes: a resource is named beside its destructor, so that every
- * return path releases it. Destructors accept NULL, -1 and half-built objects. A descriptor that is
- * closed leaves -1 behind, so that nobody closes another by its number.
+ * return path releases it. Destructors accept NULL, -1 and half-built objects.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = every process
  */
@@ -18,6 +17,7 @@ static inline void bh_free_p(void *p)
     free(*(void **)p);
 }
 
+/* Leaves -1 behind: one that is held for long is closed once. */
 static inline void bh_close_p(int *fd)
 {
     if (*fd >= 0)

@@ -3,8 +3,9 @@
  * ended or introduced. The supervisor reads nothing else from anyone.
  *
  * Child -> supervisor: START, KILL (front, fs and storage), SEGMENT (audit), POLICY (front and workers),
- * LEAVE (fs). Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT, POLICY with one descriptor each, REFUSED
- * and THAW with none. A message that is not allowed for the sender's row of the roster ends the sender.
+ * LEAVE (fs), QUIET (storage). Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT, POLICY with one descriptor
+ * each, REFUSED and THAW with none. A message that is not allowed for the sender's row of the roster ends the
+ * sender.
  *
  * Trust: in = PEER; out = CHECKED; called by = supervisor, front, fs, audit
  */
@@ -26,6 +27,8 @@ enum bh_control_op {
                           its record queue (audit) */
     BH_CONTROL_POLICY, /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
     BH_CONTROL_LEAVE,  /* arg: 0; a successor would serve better: nothing more is sent to it, and it ends */
+    BH_CONTROL_QUIET,  /* arg: 0; file systems are about to be frozen: answered alike when no write of the
+                          audit  process is under way (storage) */
     BH_CONTROL_THAW,   /* arg: 0; the agent stops in order: thaw (guard) */
     BH_CONTROL_OP_END,
 };
@@ -60,6 +63,9 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd);
  * The descriptor, or -EACCES (refused), -ETIMEDOUT, -EPROTO, -EPIPE.
  */
 int bh_control_start(int socket, uint32_t peer, int timeout_ms);
+
+/* Has the supervisor see to it that the audit process is not within a write. 0, or as bh_control_start. */
+int bh_control_quiet(int socket, int timeout_ms);
 
 /* Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. */
 int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size);

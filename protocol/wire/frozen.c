@@ -68,6 +68,7 @@ const struct bh_frozen *bh_frozen_map(void)
     page = mmap(NULL, sizeof(*page), PROT_READ, MAP_SHARED, BH_FD_FROZEN, 0);
     if (page == MAP_FAILED)
         bh_die(1, "the page of what is frozen cannot be mapped: %s", strerror(errno));
+    bh_log_hold(&page->state);
     return page;
 }
 

@@ -93,7 +93,8 @@ void bh_frozen_init(struct bh_frozen *frozen, const char *boot_id);
 /* Is it a page of this build and of this boot, with numbers within their bounds and strings that end? */
 bool bh_frozen_check(const struct bh_frozen *frozen, const char *boot_id);
 
-/* Maps BH_FD_FROZEN to read. The process ends with a message if it is not what the supervisor makes. */
+/* Maps BH_FD_FROZEN to read; from then on the log holds its lines while anything is frozen. The process ends
+ * with a message if it is not what the supervisor makes. */
 const struct bh_frozen *bh_frozen_map(void);
 
 /* enum bh_freeze_state, as it is now. */

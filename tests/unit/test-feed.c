@@ -2,7 +2,8 @@
  * broker/audit/audit.h: a process that empties three queues is stopped after every single
  * instruction (see STEP); wherever its page, its log or a queue had just changed, a successor is given
  * copies of all of them, and must leave a log in which each record stands once, in its
- * source's order, under the name of its writer, in an unbroken chain.
+ * source's order, under the name of its writer, in an unbroken chain. So it is when file systems are frozen
+ * from before the first record to after the last, and the log's bytes are in memory meanwhile.
  *
  * The queues hold what is hard: a former owner's, at whose end nobody is left, with an empty packet
  * before the record; its successor's, with a number left out; and a third with what is no record.
@@ -64,6 +65,7 @@ struct world {
     struct bh_audit_process audit;
     struct script scripts[QUEUES];
     int queues[QUEUES], senders[QUEUES];
+    uint32_t *frozen;
 };
 
 static const uint8_t first_key[BH_SHA256_SIZE] = { 1, 2, 3 };
@@ -169,7 +171,7 @@ static void close_world(struct world *world)
         if (world->senders[i] >= 0)
             (void)close(world->senders[i]);
     }
-    (void)close(world->audit.log);
+    (void)close(world->audit.log.fd);
 }
 
 static size_t queued(const struct world *world, unsigned which)
@@ -184,7 +186,7 @@ static size_t log_size(const struct world *world)
 {
     struct stat st;
 
-    return fstat(world->audit.log, &st) == 0 ? (size_t)st.st_size : 0;
+    return fstat(world->audit.log.fd, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
 static int new_log(const void *data, size_t size)
@@ -198,39 +200,50 @@ static int new_log(const void *data, size_t size)
 
 static size_t log_read(const struct world *world, char data[LOG_MAX])
 {
-    ssize_t n = bh_read_file(world->audit.log, data, LOG_MAX);
+    ssize_t n = bh_read_file(world->audit.log.fd, data, LOG_MAX);
 
     assert_true(n >= 0);
     return (size_t)n;
 }
 
+static void *shared(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(memory != MAP_FAILED);
+    return memory;
+}
+
 static void new_world(struct world *world)
 {
     const struct bh_audit_previous previous = { 0 };
-    void *page =
-        mmap(NULL, sizeof(struct bh_audit_state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page = shared(BH_AUDIT_STATE_SIZE);
 
-    assert_true(page != MAP_FAILED);
-    *world = (struct world){ .audit.state = page };
+    *world = (struct world){ .audit.state = page, .frozen = shared(sizeof(*world->frozen)) };
     write_scripts(world->scripts);
-    world->audit.log = new_log("", 0);
+    world->audit.log = (struct bh_append_log){ .fd = new_log("", 0), .frozen = world->frozen };
     bh_audit_state_init(page, &previous, first_key, 1);
     bh_audit_state_offer(page, 1);
-    assert_int_equal(bh_append_header(page, world->audit.log, 2), 0);
+    assert_int_equal(bh_append_header(page, &world->audit.log, 2), 0);
     open_queues(world);
 }
 
-/* What the main loop does. */
+/* What the main loop does, and a thaw when all is done. */
 static void carry_on(struct world *world)
 {
+    struct bh_audit_state *state = world->audit.state;
     int r;
 
-    assert_true(bh_append_check(world->audit.state));
-    assert_int_equal(bh_append_finish(world->audit.state, world->audit.log), 0);
+    assert_true(bh_append_check(state));
+    assert_int_equal(bh_append_finish(state, &world->audit.log), 0);
+    if (!*world->frozen)
+        assert_int_equal(bh_append_flush(state, &world->audit.log), 0);
     bh_feeds_look(&world->audit);
     while ((r = bh_feeds_turn(&world->audit)) > 0)
         ;
     assert_int_equal(r, 0);
+    *world->frozen = 0;
+    assert_int_equal(bh_append_flush(state, &world->audit.log), 0);
 }
 
 /* Moves `expected` on if the line is of one of these names; then it must be the one that comes next. */
@@ -294,12 +307,17 @@ static void check_log(const struct world *world)
 /* A successor, on copies. */
 static void succeed(const struct world *world)
 {
-    static struct bh_audit_state copy;
+    static struct bh_audit_state *copy;
+    static uint32_t frozen;
     static char data[LOG_MAX];
     static struct world next;
 
-    memcpy(&copy, world->audit.state, sizeof(copy));
-    next = (struct world){ .audit.state = &copy, .audit.log = new_log(data, log_read(world, data)) };
+    copy = copy ? copy : shared(BH_AUDIT_STATE_SIZE);
+    memcpy(copy, world->audit.state, sizeof(*copy) + LOG_MAX);
+    frozen = *world->frozen;
+    next = (struct world){ .audit.state = copy,
+                           .audit.log = { .fd = new_log(data, log_read(world, data)), .frozen = &frozen },
+                           .frozen = &frozen };
     memcpy(next.scripts, world->scripts, sizeof(next.scripts));
     for (unsigned i = 0; i < QUEUES; i++)
         keep_last(&next.scripts[i], queued(world, i));
@@ -343,7 +361,7 @@ static bool look(const struct world *world, struct trace *seen)
     return true;
 }
 
-static void killed_at_any_instruction(void **state)
+static void kill_at_any_instruction(uint32_t frozen)
 {
     static struct world world;
     static struct trace seen;
@@ -351,8 +369,8 @@ static void killed_at_any_instruction(void **state)
     int status;
     pid_t pid;
 
-    (void)state;
     new_world(&world);
+    *world.frozen = frozen;
     pid = start_reader(&world);
     assert_true(pid > 0);
     for (;;) {
@@ -369,6 +387,39 @@ static void killed_at_any_instruction(void **state)
         skip(); /* nobody may trace here */
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(tried > TRIED_LEAST);
+    check_log(&world);
+    close_world(&world);
+}
+
+static void killed_at_any_instruction(void **state)
+{
+    (void)state;
+    kill_at_any_instruction(0);
+}
+
+static void killed_at_any_instruction_of_a_freeze(void **state)
+{
+    (void)state;
+    kill_at_any_instruction(1);
+}
+
+/* Memory is full: the record stays in its queue, and is told after the thaw. */
+static void what_memory_cannot_keep_stays_queued(void **state)
+{
+    static struct world world;
+    struct bh_audit_mark mark;
+    size_t bytes;
+
+    (void)state;
+    new_world(&world);
+    bytes = queued(&world, 0);
+    mark = world.audit.state->now;
+    *world.frozen = 1;
+    world.audit.state->now.kept = world.audit.state->now.size = BH_AUDIT_KEPT_MAX - 10;
+    assert_int_equal(bh_feeds_turn(&world.audit), -ENOBUFS);
+    assert_int_equal(queued(&world, 0), bytes);
+    world.audit.state->now = mark;
+    carry_on(&world);
     check_log(&world);
     close_world(&world);
 }
@@ -404,6 +455,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_any_instruction),
+        cmocka_unit_test(killed_at_any_instruction_of_a_freeze),
+        cmocka_unit_test(what_memory_cannot_keep_stays_queued),
         cmocka_unit_test(the_same_number_is_not_the_same_record),
     };
 

@@ -105,6 +105,153 @@ static void levels_and_time(void **state)
     bh_log_init("t", BH_LOG_NOTICE);
 }
 
+/* Lines in a memfd that stands for standard error. */
+static unsigned count_of(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void lines_are_held_while_the_flag_is_set(void **state)
+{
+    char got[ROOM];
+    uint32_t flag = 1;
+    struct stat st;
+    int fd = capture();
+
+    (void)state;
+    bh_log_hold(&flag);
+    bh_log(BH_LOG_NOTICE, "one");
+    bh_log(BH_LOG_DEBUG, "dropped by its level");
+    bh_log(BH_LOG_NOTICE, "two\n");
+    bh_log_flush();
+    assert_true(bh_log_held());
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    flag = 0;
+    bh_log(BH_LOG_NOTICE, "three");
+    assert_false(bh_log_held());
+    flag = 1;
+    bh_log(BH_LOG_NOTICE, "four");
+    flag = 0;
+    bh_log_flush();
+    assert_false(bh_log_held());
+    release(fd, got);
+    bh_log_hold(NULL);
+    assert_int_equal(count_of(got, "\n"), 4);
+    assert_true(strstr(got, "one\n") < strstr(got, "two\\x0a\n") &&
+                strstr(got, "two") < strstr(got, "three\n") && strstr(got, "three") < strstr(got, "four\n"));
+}
+
+/* Lines of 100 bytes each, the level before each counted. */
+static void hold_lines(unsigned n)
+{
+    char text[100];
+    size_t head = (size_t)snprintf(NULL, 0, "t[%d] notice: ", (int)getpid());
+
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 2 - head] = '\0';
+    for (unsigned i = 0; i < n; i++)
+        bh_log(BH_LOG_NOTICE, "%s", text);
+}
+
+static void what_is_held_has_a_limit(void **state)
+{
+    static const unsigned most = BH_LOG_HELD_MAX / 100;
+    static char got[2 * BH_LOG_HELD_MAX];
+    uint32_t flag;
+
+    (void)state;
+    for (unsigned n = most - 1; n <= most + 2; n++) {
+        int fd = capture();
+        ssize_t len;
+
+        flag = 1;
+        bh_log_hold(&flag);
+        hold_lines(n);
+        if (n > most)
+            bh_log(BH_LOG_NOTICE, "."); /* would fit; but nothing is left out between two lines */
+        flag = 0;
+        bh_log_flush();
+        len = bh_read_file(fd, got, sizeof(got) - 1);
+        (void)dup2(old_stderr, STDERR_FILENO);
+        (void)close(old_stderr);
+        (void)close(fd);
+        assert_true(len > 0);
+        got[len] = '\0';
+        assert_int_equal(count_of(got, "x\n"), n < most ? n : most);
+        assert_int_equal(count_of(got, "lines of the log were dropped"), n > most);
+        assert_int_equal(count_of(got, n == most + 1 ? "2 lines" : "3 lines"), n > most);
+        assert_false(bh_log_held());
+    }
+    bh_log_hold(NULL);
+}
+
+static void a_child_says_nothing_for_its_parent(void **state)
+{
+    char got[ROOM];
+    uint32_t flag = 1;
+    int fd = capture();
+
+    (void)state;
+    bh_log_hold(&flag);
+    bh_log(BH_LOG_NOTICE, "of the parent");
+    bh_log_init("t", BH_LOG_NOTICE);
+    flag = 0;
+    bh_log(BH_LOG_NOTICE, "of the child");
+    release(fd, got);
+    bh_log_hold(NULL);
+    assert_true(!strstr(got, "parent") && strstr(got, "child"));
+}
+
+/* Says a line and dies, with `fd` in the place of standard error, while lines are to be held. */
+static int die_with(int fd)
+{
+    static uint32_t flag = 1;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)alarm(10);
+        (void)dup2(fd, STDERR_FILENO);
+        bh_log_hold(&flag);
+        bh_log(BH_LOG_NOTICE, "before");
+        bh_die(7, "gone");
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void death_does_not_wait_for_a_thaw(void **state)
+{
+    char got[ROOM], page[4096] = { 0 };
+    int file = bh_memfd_new("log", NULL, 0), ends[2];
+    struct stat st;
+    ssize_t n;
+
+    (void)state;
+    assert_int_equal(die_with(file), 7);
+    assert_int_equal(fstat(file, &st), 0);
+    assert_int_equal(st.st_size, 0); /* it might be on what is frozen */
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(die_with(ends[1]), 7);
+    n = read(ends[0], got, sizeof(got) - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    assert_true(strstr(got, "notice: before\n") && strstr(got, "error: gone\n"));
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(ends[1], page, sizeof(page)) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    assert_int_equal(die_with(ends[1]), 7); /* nobody reads */
+    (void)close(file);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 static void moments_as_text(void **state)
 {
     static const struct {
@@ -213,6 +360,10 @@ int main(void)
         cmocka_unit_test(control_characters_are_escaped),
         cmocka_unit_test(a_line_ends_at_its_limit),
         cmocka_unit_test(levels_and_time),
+        cmocka_unit_test(lines_are_held_while_the_flag_is_set),
+        cmocka_unit_test(what_is_held_has_a_limit),
+        cmocka_unit_test(a_child_says_nothing_for_its_parent),
+        cmocka_unit_test(death_does_not_wait_for_a_thaw),
         cmocka_unit_test(moments_as_text),
         cmocka_unit_test(who_waits_hears_the_worst),
         cmocka_unit_test(death_is_the_last_act),

@@ -46,7 +46,7 @@ static struct bh_log_store *new_run(void)
 {
     static const struct bh_audit_names names;
     struct bh_log_store *store = NULL;
-    int fd = bh_memfd_new("state", NULL, sizeof(*page));
+    int fd = bh_memfd_new("state", NULL, BH_AUDIT_STATE_SIZE);
 
     assert_true(fd >= 0);
     page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -5,6 +5,7 @@
 
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
+#include "protocol/wire/frozen.h"
 #include "workers/lib/loop.h"
 
 void bh_worker_start(struct bh_worker *worker, const struct bh_worker_main *main)

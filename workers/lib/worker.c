@@ -14,6 +14,7 @@
 
 #include "policy/eval.h"
 #include "protocol/base/fd.h"
+#include "protocol/base/log.h"
 #include "protocol/codes.h"
 #include "protocol/wire/codec.h"
 #include "workers/lib/loop.h"
@@ -221,6 +222,7 @@ static int take_call(struct bh_worker *worker, const struct bh_worker_main *main
     bh_arena_reset(arena);
     bh_intake_reset(intake);
     bh_consider_leaving(worker, main);
+    bh_log_flush();
     return r;
 }
 

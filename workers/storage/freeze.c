@@ -17,15 +17,19 @@
 #include <unistd.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 #include "protocol/codes.h"
 #include "protocol/handlers-storage.h"
+#include "protocol/wire/control.h"
 #include "workers/storage/cover.h"
 #include "workers/storage/guard.h"
 #include "workers/storage/hooks.h"
 #include "workers/storage/order.h"
 #include "workers/storage/storage.h"
+
+#define QUIET_MS 1000 /* until the supervisor has answered */
 
 /* A file system that is asked for. */
 struct target {
@@ -145,7 +149,8 @@ static int begin(struct freeze *freeze)
         return r;
     r = bh_guard_begin(freeze->hooks);
     if (r == 0) {
-        bh_close_p(&freeze->hooks); /* the guard has it */
+        bh_close_p(&freeze->hooks);                      /* the guard has it */
+        (void)bh_control_quiet(BH_FD_CONTROL, QUIET_MS); /* without it the log stands still, no more */
         return 0;
     }
     (void)bh_hooks_end(freeze->call, bh_take_fd(&freeze->hooks));

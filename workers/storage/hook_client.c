@@ -29,6 +29,12 @@ static bool is_sound(const struct bh_hook_reply *reply)
     return is_text(reply->hook, sizeof(reply->hook)) && is_text(reply->text, sizeof(reply->text));
 }
 
+/* It is gone, whether with a question unread or not. */
+static int gone(int error)
+{
+    return error == 0 || error == -ECONNRESET ? -EPIPE : error;
+}
+
 static int await(int socket, const struct bh_hook_request *request, int timeout_ms, struct bh_hook_reply *ret)
 {
     int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
@@ -45,7 +51,7 @@ static int await(int socket, const struct bh_hook_request *request, int timeout_
             return n == 0 ? -ETIMEDOUT : -errno;
         n = bh_fd_recv(socket, ret, sizeof(*ret), &fd);
         if (n <= 0)
-            return n == 0 || n == -ECONNRESET ? -EPIPE : n;
+            return gone(n);
         if (fd >= 0 || !is_sound(ret))
             return -EPROTO;
         if (ret->id == request->id)
@@ -61,7 +67,7 @@ int bh_hook_run(int socket, enum bh_hook_op which, int timeout_ms, struct bh_hoo
 
     if (r == -EAGAIN) /* it has not taken many earlier questions */
         return -ETIMEDOUT;
-    return r < 0 ? r : await(socket, &request, timeout_ms, ret);
+    return r < 0 ? gone(r) : await(socket, &request, timeout_ms, ret);
 }
 
 void bh_hook_say(const struct bh_hook_reply *reply, char *ret, size_t size)

@@ -1,4 +1,4 @@
-/* The steps of a freeze as the guard sees them, and its ends (thaw.h). */
+/* The steps of a freeze as the guard sees them: questions, and their answers (thaw.h). */
 #include "workers/storage/thaw.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
-#include "workers/storage/thaw_end.h"
+#include "workers/storage/thaw_parts.h"
 #include "workers/storage/thaw_record.h"
 
 static int thaw_mount(int mount)
@@ -54,7 +54,7 @@ static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
     if (page->state != BH_THAWED || guard->lingerer >= 0)
         return -EBUSY;
     if (guard->lingering >= 0)
-        bh_thaw_look_again(guard); /* a last time: soon it could be what this freeze has frozen */
+        bh_guard_look_at_lingering(guard); /* a last time: soon it could be what this freeze has frozen */
     bh_close_p(&guard->lingering);
     page->n_mounts = 0;
     page->began_ns = bh_clock_ns(CLOCK_REALTIME);
@@ -102,7 +102,7 @@ static int done(struct bh_guard *guard, const struct bh_guard_request *request)
     if (request->error)
         bh_close_p(&guard->mounts[at]);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
-    bh_thaw_fate(guard, at, request->error ? BH_MOUNT_SKIPPED : BH_MOUNT_FROZEN);
+    bh_guard_set_fate(guard, at, request->error ? BH_MOUNT_SKIPPED : BH_MOUNT_FROZEN);
     return 0;
 }
 
@@ -112,7 +112,7 @@ static int commit(struct bh_guard *guard)
 
     page->frozen_ns = bh_clock_ns(CLOCK_REALTIME);
     page->lease_end_ms = page->lease_s ? bh_clock_ms(CLOCK_BOOTTIME) + page->lease_s * UINT64_C(1000) : 0;
-    bh_thaw_state(guard, BH_FROZEN);
+    bh_guard_set_state(guard, BH_FROZEN);
     return 0;
 }
 
@@ -122,7 +122,7 @@ static void thaw(struct bh_guard *guard, struct bh_guard_reply *reply)
 
     if (page->state != BH_THAWED) {
         page->cause = BH_THAW_ASKED;
-        reply->count = bh_thaw_all(guard);
+        reply->count = bh_guard_thaw_all(guard);
     } else if (page->untold) {
         reply->cause = page->cause;
         reply->thawed_ns = page->thawed_ns;
@@ -174,7 +174,7 @@ static int step(struct bh_guard *guard, unsigned slot, const struct bh_guard_req
     case BH_GUARD_COMMIT:
         return commit(guard);
     case BH_GUARD_UNDO:
-        reply->count = bh_thaw_all(guard);
+        reply->count = bh_guard_thaw_all(guard);
         return 0;
     default:
         return add(guard, request, fd);
@@ -207,7 +207,7 @@ static void leave(struct bh_guard *guard, unsigned slot)
     if (guard->owner != (int)slot)
         return;
     if (guard->page->state == BH_FREEZING || !guard->hold)
-        bh_thaw_unasked(guard, BH_THAW_ABANDONED);
+        bh_guard_thaw_unasked(guard, BH_THAW_ABANDONED);
     guard->owner = -1;
 }
 
@@ -231,70 +231,8 @@ bool bh_guard_serve(struct bh_guard *guard, unsigned slot)
     if (r > 0)
         r = answer(guard, slot, &request, &fd) < 0 ? -EPIPE : 1;
     if (r == -EPROTO)
-        bh_thaw_say(guard, "a storage worker broke the protocol of the guard and is heard no more");
+        bh_guard_say(guard, "a storage worker broke the protocol of the guard and is heard no more");
     if (r <= 0)
         leave(guard, slot);
     return r > 0;
-}
-
-/* --- time ------------------------------------------------------------------------ */
-
-/* CLOCK_BOOTTIME at which something is due; UINT64_MAX = never. */
-static uint64_t next(const struct bh_guard *guard)
-{
-    const struct bh_frozen *page = guard->page;
-    uint64_t at = UINT64_MAX;
-
-    if (page->state == BH_FROZEN && page->lease_end_ms)
-        at = page->lease_end_ms;
-    if (page->state == BH_FREEZING)
-        at = guard->progress_ms + BH_FREEZE_STALL_MS;
-    if (guard->lingering >= 0 && guard->linger_ms < at)
-        at = guard->linger_ms;
-    return at;
-}
-
-int bh_guard_due(const struct bh_guard *guard)
-{
-    uint64_t at = next(guard), now = bh_clock_ms(CLOCK_BOOTTIME);
-
-    if (at == UINT64_MAX)
-        return -1;
-    if (at <= now)
-        return 0;
-    return at - now < INT32_MAX ? (int)(at - now) : INT32_MAX;
-}
-
-void bh_guard_tick(struct bh_guard *guard)
-{
-    const uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
-    const struct bh_frozen *page = guard->page;
-
-    if (guard->lingering >= 0 && guard->linger_ms <= now)
-        bh_thaw_look_again(guard);
-    if (page->state == BH_FROZEN && page->lease_end_ms && page->lease_end_ms <= now)
-        bh_thaw_unasked(guard, BH_THAW_EXPIRED);
-    if (page->state == BH_FREEZING && guard->progress_ms + BH_FREEZE_STALL_MS <= now) {
-        bh_thaw_say(guard,
-                    "a file system took too long to freeze; exclude it, or see what its disk waits for");
-        bh_thaw_unasked(guard, BH_THAW_ABANDONED);
-    }
-}
-
-/* --- the end --------------------------------------------------------------------- */
-
-void bh_guard_end(struct bh_guard *guard, bool in_order)
-{
-    if (guard->page->state == BH_THAWED || (!in_order && guard->page->state == BH_FROZEN && guard->hold))
-        return;
-    bh_thaw_unasked(guard, in_order ? BH_THAW_STOPPED : BH_THAW_RECOVERED);
-}
-
-void bh_guard_resume(struct bh_guard *guard)
-{
-    guard->hold = guard->page->hold;
-    if (guard->page->state == BH_FROZEN && guard->hold)
-        bh_thaw_say(guard, "file systems are still frozen, and stay so, as the policy says hold");
-    else
-        bh_thaw_unasked(guard, BH_THAW_RECOVERED);
 }

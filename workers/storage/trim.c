@@ -13,12 +13,6 @@
 #include "workers/storage/cover.h"
 #include "workers/storage/storage.h"
 
-/* A number of the kernel's as the protocol has it. */
-static int64_t as_int(uint64_t number)
-{
-    return number > INT64_MAX ? INT64_MAX : (int64_t)number;
-}
-
 /* Why a mount was not trimmed, in the words that clients know. */
 static int tell_error(struct bh_call *call, const char *what, int error,
                       struct bh_guest_filesystem_trim_result *ret)
@@ -30,7 +24,7 @@ static int tell_error(struct bh_call *call, const char *what, int error,
     return ret->error.ptr ? 0 : -ENOMEM;
 }
 
-/* A minimum below 0 is beyond any file system's size when the kernel reads it, and the kernel says so. */
+/* A minimum below 0 is a very large one to the kernel: it refuses it, or finds nothing so large. */
 static int trim(struct bh_call *call, const struct bh_filesystem *filesystem, int64_t minimum,
                 const struct bh_mount **ret_mount, struct bh_guest_filesystem_trim_result *ret)
 {
@@ -42,8 +36,8 @@ static int trim(struct bh_call *call, const struct bh_filesystem *filesystem, in
     if (ioctl(fd, FITRIM, &range) < 0)
         return tell_error(call, "failed to trim", errno, ret);
     ret->has_trimmed = ret->has_minimum = true;
-    ret->trimmed = as_int(range.len);
-    ret->minimum = as_int(range.minlen);
+    ret->trimmed = (int64_t)range.len;
+    ret->minimum = (int64_t)range.minlen;
     return 0;
 }
 
