@@ -218,12 +218,6 @@ static void write_out(struct bh_supervisor *s)
     } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
 }
 
-/* A guard that still thaws, and a hook process that still runs thaw hooks, end by themselves. */
-static bool goes_on_alone(const struct bh_supervisor *s, const struct bh_process *process)
-{
-    return process->role == BH_ROLE_HOOK || bh_freeze_wants(s, process);
-}
-
 /* Nobody is asked to go, for one that was taken over may have blocked every other signal,
  * and nobody is waited for without end. */
 static _Noreturn void stop(struct bh_supervisor *s, int status)
@@ -235,10 +229,10 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
     bh_freeze_stop(s);
     until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid && !goes_on_alone(s, &s->processes[i]))
+        if (s->processes[i].pid && !bh_freeze_lasts(s, &s->processes[i]))
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (!goes_on_alone(s, &s->processes[i]))
+        if (!bh_freeze_lasts(s, &s->processes[i]))
             (void)await(&s->processes[i], until);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
