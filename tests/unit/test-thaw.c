@@ -501,7 +501,8 @@ static void a_worker_that_ends_while_it_freezes_misleads_nobody(void **state)
     freeze_many(0, 3);
     guard_scene_leave(&s, 0);
     assert_thawed(3, REVERSE(3));
-    assert_true(guard_scene_said(&s, "freeze of channel c0 was undone because the worker that froze ended: 3 "));
+    assert_true(
+        guard_scene_said(&s, "freeze of channel c0 was undone because the worker that froze ended: 3 "));
     assert_int_equal(s.page->cause, BH_THAW_ABANDONED);
     assert_nothing_untold();
 }
