@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/listed.h"
+#include "policy/mounts.h"
 #include "protocol/wire/utf8.h"
 
 #define FENCES_ALL ((uint64_t)BH_FENCE_RLIMITS * 2 - 1)
@@ -79,6 +80,13 @@ static bool layout_ok(const struct bh_slice *slice, size_t size)
     return at == size;
 }
 
+static bool freeze_settings_ok(const uint64_t *set)
+{
+    return set[BH_SET_FREEZE_TIMEOUT_S] <= BH_FREEZE_TIMEOUT_MAX_S && set[BH_SET_FREEZE_EXPIRED] <= 1 &&
+           set[BH_SET_FREEZE_ON_RESTART] <= 1 && set[BH_SET_HOOK_TIMEOUT_S] >= 1 &&
+           set[BH_SET_HOOK_TIMEOUT_S] <= BH_HOOK_TIMEOUT_MAX_S;
+}
+
 static bool head_ok(const struct bh_slice *slice, size_t size)
 {
     const uint64_t *set = slice->settings;
@@ -97,7 +105,7 @@ static bool head_ok(const struct bh_slice *slice, size_t size)
         return false;
     if (set[BH_SET_VSOCK_PEERS] == 0 || set[BH_SET_VSOCK_PEERS] > BH_VSOCK_ALL)
         return false;
-    return all_zero(set + BH_SET_VSOCK_PEERS + 1, (BH_SET_COUNT - BH_SET_VSOCK_PEERS - 1) * sizeof(*set));
+    return freeze_settings_ok(set) && all_zero(set + BH_SET_END, (BH_SET_COUNT - BH_SET_END) * sizeof(*set));
 }
 
 static bool range_ok(uint32_t first, uint32_t n, uint32_t count)
@@ -151,7 +159,7 @@ static bool paths_ok(const struct bh_policy *policy)
     for (uint32_t i = 0; i < count_of(policy, BH_SECTION_PATHS); i++) {
         const struct bh_path *path = &policy->paths[i];
 
-        if (path->kind > BH_PATH_GLOB || path->zero != 0 || !string_ok(policy, path->text))
+        if (path->kind > BH_PATH_GLOB || path->use > BH_USE_REQUIRED || !string_ok(policy, path->text))
             return false;
         if (strlen(bh_policy_string(policy, path->text)) != path->len)
             return false;
@@ -215,6 +223,28 @@ static bool excepts_ok(const struct bh_policy *policy, const struct bh_rule *rul
     return true;
 }
 
+/* Paths that speak of mounts: of commands that act on them, each use where it means something, in order. */
+static bool mounts_ok(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    const struct bh_path *paths = policy->paths + rule->first_path;
+    uint32_t most = bh_mask_freezes(rule->commands) ? BH_USE_REQUIRED : BH_USE_EXCLUDED;
+
+    if (rule->effect == BH_EFFECT_DENY)
+        most = BH_USE_COVERED;
+    for (uint32_t i = 0; i < rule->n_paths; i++)
+        if (paths[i].use > most || (i > 0 && paths[i].use < paths[i - 1].use))
+            return false;
+    return bh_mask_about_mounts(rule->commands, rule->effect == BH_EFFECT_DENY);
+}
+
+static bool all_covered(const struct bh_policy *policy, const struct bh_rule *rule)
+{
+    for (uint32_t i = 0; i < rule->n_paths; i++)
+        if (policy->paths[rule->first_path + i].use != BH_USE_COVERED)
+            return false;
+    return true;
+}
+
 /* File conditions make sense, and an allow that can write says as whom. */
 static bool object_ok(const struct bh_policy *policy, const struct bh_rule *rule)
 {
@@ -229,7 +259,9 @@ static bool object_ok(const struct bh_policy *policy, const struct bh_rule *rule
     if (!range_ok(rule->first_path, rule->n_paths, count_of(policy, BH_SECTION_PATHS)))
         return false;
     if (!rule->has_object)
-        return rule->n_paths == 0 && rule->user == BH_NO_USER;
+        return rule->user == BH_NO_USER && (rule->n_paths == 0 || mounts_ok(policy, rule));
+    if (!all_covered(policy, rule))
+        return false;
     if (rule->effect == BH_EFFECT_DENY)
         return opens && rule->user == BH_NO_USER;
     return opens && (rule->user != BH_NO_USER || (rule->verbs & ~BH_VERB_READ) == 0);

@@ -23,7 +23,7 @@
 
 #define BH_BUNDLE_MAGIC 0x4248424eu
 #define BH_SLICE_MAGIC 0x4248534cu
-#define BH_POLICY_FORMAT 3u
+#define BH_POLICY_FORMAT 4u
 #define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
 #define BH_RULES_MAX 2000u                 /* per channel */
 #define BH_CHANNELS_MAX 8u
@@ -31,6 +31,8 @@
 #define BH_GROUPS_MAX 64u        /* supplementary groups of one user */
 #define BH_POLICY_PATH_MAX 4096u /* bytes with the NUL */
 #define BH_IDLE_MAX_S (366u * 24 * 3600)
+#define BH_FREEZE_TIMEOUT_MAX_S (366u * 24 * 3600)
+#define BH_HOOK_TIMEOUT_MAX_S 3600u
 
 enum bh_section {
     BH_SECTION_RULES,   /* struct bh_rule */
@@ -60,7 +62,12 @@ enum bh_setting {
     BH_SET_FENCES_OFF,        /* mask: not asked for, not reported as missing */
     BH_SET_COMMANDS,          /* how many commands of the schema the policy's author had reviewed */
     BH_SET_VSOCK_PEERS,       /* mask of enum bh_vsock_peers: who may connect to a virtio socket */
-    BH_SET_COUNT = 8,         /* room for later ones: zero */
+    BH_SET_FREEZE_TIMEOUT_S,  /* seconds after which the agent thaws by itself; 0 = never */
+    BH_SET_FREEZE_EXPIRED,    /* 0 = error: a thaw after that says that it came too late; 1 = silent */
+    BH_SET_FREEZE_ON_RESTART, /* 0 = thaw what an agent that ended has left frozen; 1 = hold it */
+    BH_SET_HOOK_TIMEOUT_S,    /* seconds that the freeze hooks may take, 1 to BH_HOOK_TIMEOUT_MAX_S */
+    BH_SET_END,
+    BH_SET_COUNT = 16, /* room for later ones: zero */
 };
 
 /* Bits of `set vsock-peers`, in the order of its words. */
@@ -111,7 +118,7 @@ struct bh_rule {
     uint32_t name;                    /* string: given name, or "file:line" */
     uint32_t file, line;              /* string; where it stands */
     uint32_t user;                    /* index in BH_SECTION_USERS, or BH_NO_USER */
-    uint32_t first_path, n_paths;     /* none: any path */
+    uint32_t first_path, n_paths;     /* of files or of mounts, sorted by use; none: any path */
     uint32_t first_except, n_excepts; /* deny only */
     uint32_t first_name, n_names;     /* only where all its commands list the same; none: any name */
     uint16_t verbs;       /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
@@ -122,13 +129,20 @@ struct bh_rule {
 
 enum bh_path_kind { BH_PATH_IS, BH_PATH_BENEATH, BH_PATH_GLOB };
 
+/* What a path says in its rule. A rule's paths are those of files if it has_object, else mount points. */
+enum bh_path_use {
+    BH_USE_COVERED,  /* what the rule speaks of; none of these: of any */
+    BH_USE_EXCLUDED, /* allow of mounts: not of these, though they are covered */
+    BH_USE_REQUIRED, /* allow of mounts that freezes: what cannot be frozen of these fails the freeze */
+};
+
 /* An absolute, clean path: no "//", "/./", "/../", no trailing slash but in "/". BENEATH matches the
  * directory itself too. */
 struct bh_path {
     uint32_t text; /* string */
     uint32_t len;
     uint32_t kind; /* enum bh_path_kind; GLOB: '*' and '?' stay within one component */
-    uint32_t zero;
+    uint32_t use;  /* enum bh_path_use */
 };
 
 /* A pattern for names that a command lists: '*' stands for any bytes, '?' for one. */

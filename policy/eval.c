@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "policy/match.h"
+#include "policy/mounts.h"
 #include "protocol/codes.h"
 
 #define SET_WORDS ((BH_RULES_MAX + 63) / 64)
@@ -18,14 +20,14 @@ struct rule_set {
     uint64_t words[SET_WORDS];
 };
 
-/* What is asked. Without `file`, conditions on the object cannot be evaluated; without `name` it is asked
- * whether anything may be listed at all. */
+/* What is asked. Without `file`, conditions on the object cannot be evaluated; without `name` or `mount` it
+ * is asked whether anything may be listed, or acted on, at all. */
 struct question {
     unsigned command;
     const struct bh_file_object *file;
-    const struct bh_str *name;
+    const struct bh_str *name, *mount;
     bool any_path; /* for grants: the path may be chosen to suit an allow and to escape a deny */
-    bool clean;    /* the file's path is absolute and clean */
+    bool clean;    /* the path of the file or mount is absolute and clean */
 };
 
 static void set_add(struct rule_set *set, uint32_t rule)
@@ -41,84 +43,42 @@ static uint32_t set_first(const struct rule_set *set)
     return BH_NO_RULE;
 }
 
-/* One component against a pattern of bytes, '?' and '*': on a mismatch the last star takes one byte more. */
-static bool component_match(const char *pattern, size_t pattern_len, const char *text, size_t len)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;
-
-    while (t < len) {
-        if (p < pattern_len && pattern[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern_len && (pattern[p] == '?' || pattern[p] == text[t])) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern_len && pattern[p] == '*')
-        p++;
-    return p == pattern_len;
-}
-
-bool bh_name_match(const char *pattern, size_t pattern_len, const char *name, size_t len)
-{
-    return component_match(pattern, pattern_len, name, len);
-}
-
-static size_t component_len(const char *text, size_t len)
-{
-    const char *slash = memchr(text, '/', len);
-
-    return slash ? (size_t)(slash - text) : len;
-}
-
-/* Both have as many components, and each matches its own. */
-static bool glob_match(const char *pattern, size_t pattern_len, const char *path, size_t len)
-{
-    for (;;) {
-        size_t p = component_len(pattern, pattern_len), n = component_len(path, len);
-
-        if (!component_match(pattern, p, path, n))
-            return false;
-        if (p == pattern_len || n == len)
-            return p == pattern_len && n == len;
-        pattern += p + 1;
-        pattern_len -= p + 1;
-        path += n + 1;
-        len -= n + 1;
-    }
-}
-
-bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
-                   size_t len)
-{
-    if (kind == BH_PATH_GLOB && len == 1) /* "/" has no component that a star could stand for */
-        return pattern_len == 1 && path[0] == pattern[0];
-    if (kind == BH_PATH_GLOB)
-        return glob_match(pattern, pattern_len, path, len);
-    if (kind == BH_PATH_BENEATH && pattern_len == 1)
-        return len > 0 && path[0] == '/';
-    if (len < pattern_len || memcmp(path, pattern, pattern_len) != 0)
-        return false;
-    return len == pattern_len || (kind == BH_PATH_BENEATH && path[pattern_len] == '/');
-}
-
 static bool some_path_matches(const struct bh_policy *policy, const struct bh_rule *rule,
-                              const struct question *q)
+                              enum bh_path_use use, struct bh_str asked)
 {
     for (uint32_t i = 0; i < rule->n_paths; i++) {
         const struct bh_path *path = &policy->paths[rule->first_path + i];
 
-        if (bh_path_match(path->kind, bh_policy_string(policy, path->text), path->len, q->file->path.ptr,
-                          q->file->path.len))
+        if (path->use == use &&
+            bh_path_match(path->kind, bh_policy_string(policy, path->text), path->len, asked.ptr, asked.len))
             return true;
     }
     return false;
+}
+
+static bool has_use(const struct bh_policy *policy, const struct bh_rule *rule, enum bh_path_use use)
+{
+    for (uint32_t i = 0; i < rule->n_paths; i++)
+        if (policy->paths[rule->first_path + i].use == use)
+            return true;
+    return false;
+}
+
+/* Mounts open no command and close none: they choose among what it acts on. */
+static const char *mount_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                               const struct question *q)
+{
+    bool allow = rule->effect == BH_EFFECT_ALLOW, some = has_use(policy, rule, BH_USE_COVERED);
+
+    if (!some && !has_use(policy, rule, BH_USE_EXCLUDED))
+        return NULL;
+    if (!q->mount)
+        return allow ? NULL : "it strikes some mounts and refuses nothing";
+    if (!q->clean)
+        return allow ? "the mount point is not absolute and clean" : NULL;
+    if (some && !some_path_matches(policy, rule, BH_USE_COVERED, *q->mount))
+        return "no mount of it matches";
+    return some_path_matches(policy, rule, BH_USE_EXCLUDED, *q->mount) ? "it excludes this mount" : NULL;
 }
 
 static bool some_name_matches(const struct bh_policy *policy, const struct bh_rule *rule, struct bh_str asked)
@@ -149,6 +109,8 @@ static const char *allow_fails(const struct bh_policy *policy, const struct bh_r
 {
     const struct bh_file_object *file = q->file;
 
+    if (bh_acts_on_mounts(q->command))
+        return mount_fails(policy, rule, q);
     if (q->command != BH_CMD_GUEST_FILE_OPEN)
         return name_fails(policy, rule, q);
     if (!rule->has_object)
@@ -161,7 +123,7 @@ static const char *allow_fails(const struct bh_policy *policy, const struct bh_r
         return "its user does not exist";
     if (rule->n_paths > 0 && !q->any_path && !q->clean)
         return "the path is not absolute and clean";
-    if (rule->n_paths > 0 && !q->any_path && !some_path_matches(policy, rule, q))
+    if (rule->n_paths > 0 && !q->any_path && !some_path_matches(policy, rule, BH_USE_COVERED, file->path))
         return "no path of it matches";
     if (!file->found)
         return NULL;
@@ -178,6 +140,8 @@ static const char *deny_fails(const struct bh_policy *policy, const struct bh_ru
 {
     const struct bh_file_object *file = q->file;
 
+    if (bh_acts_on_mounts(q->command))
+        return mount_fails(policy, rule, q);
     if (q->command != BH_CMD_GUEST_FILE_OPEN)
         return name_fails(policy, rule, q);
     if (!rule->has_object || !file)
@@ -188,7 +152,8 @@ static const char *deny_fails(const struct bh_policy *policy, const struct bh_ru
         return NULL;
     if (q->any_path)
         return "it speaks of some paths only";
-    return q->clean && !some_path_matches(policy, rule, q) ? "no path of it matches" : NULL;
+    return q->clean && !some_path_matches(policy, rule, BH_USE_COVERED, file->path) ? "no path of it matches"
+                                                                                    : NULL;
 }
 
 static void tell(const struct bh_trace *trace, uint32_t rule, const char *fails)
@@ -311,6 +276,40 @@ struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned comma
     struct question q = { .command = command, .name = &name };
 
     return decide(policy, &q, trace);
+}
+
+static struct question about_mount(unsigned command, const struct bh_str *mount_point)
+{
+    return (struct question){
+        .command = command,
+        .mount = mount_point,
+        .clean = bh_path_is_clean(mount_point->ptr, mount_point->len),
+    };
+}
+
+struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
+                                   struct bh_str mount_point, const struct bh_trace *trace)
+{
+    struct question q = about_mount(command, &mount_point);
+
+    return decide(policy, &q, trace);
+}
+
+bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point)
+{
+    struct question q = about_mount(command, &mount_point);
+
+    if (!bh_freezes_mounts(command) || !q.clean || decide(policy, &q, NULL).verdict != BH_VERDICT_ALLOW)
+        return false;
+    for (uint32_t i = 0; i < policy->slice->commands[command].count; i++) {
+        const struct bh_rule *rule =
+            &policy->rules[policy->index[policy->slice->commands[command].first + i]];
+
+        if (rule->effect == BH_EFFECT_ALLOW && !mount_fails(policy, rule, &q) &&
+            some_path_matches(policy, rule, BH_USE_REQUIRED, mount_point))
+            return true;
+    }
+    return false;
 }
 
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,

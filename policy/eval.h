@@ -62,16 +62,23 @@ struct bh_decision bh_policy_command(const struct bh_policy *policy, unsigned co
 struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned command, struct bh_str name,
                                   const struct bh_trace *trace);
 
+/*
+ * May this command act on what is mounted there (any bytes)? An allow with mounts covers those that it names
+ * and does not exclude, a deny with mounts strikes those that it names. (The command itself is opened by such
+ * an allow, and not refused by such a deny.) ALLOW, NO_RULE, DENIED; NOT_GRANTED as for bh_policy_command.
+ */
+struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
+                                   struct bh_str mount_point, const struct bh_trace *trace);
+
+/*
+ * Must it be frozen, or the whole freeze fails? True if it may be, and an allow that covers it requires it;
+ * even one that a deny strikes for it while others are spared, so that no deny lifts what is required.
+ */
+bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point);
+
 /* For guest-file-open. */
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
                                   const struct bh_trace *trace);
-
-/* Does `path` match? Exposed for the view, the linter and the tests. */
-bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_len, const char *path,
-                   size_t len);
-
-/* The same for names: '*' and '?' stand for any bytes. */
-bool bh_name_match(const char *pattern, size_t pattern_len, const char *name, size_t len);
 
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

@@ -9,13 +9,16 @@
 
 #include <string.h>
 
-#include "policy/eval.h"
+#include "policy/lang/patterns.h"
 #include "policy/listed.h"
+#include "policy/match.h"
+#include "policy/mounts.h"
 #include "protocol/commands.h"
 
 bool ctl_acts_on_names(unsigned command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN || bh_command_lists(command) != BH_LISTED_NOTHING;
+    return command == BH_CMD_GUEST_FILE_OPEN || bh_command_lists(command) != BH_LISTED_NOTHING ||
+           bh_acts_on_mounts(command);
 }
 
 bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command)
@@ -24,50 +27,52 @@ bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command)
            rule->commands[command / 64] >> (command % 64) & 1;
 }
 
-static const char *text_of(struct ctl_rule rule, const struct bh_path *path)
+static struct bh_pattern pattern_of(struct ctl_rule rule, uint32_t i)
 {
-    return bh_policy_string(rule.policy, path->text);
+    const struct bh_path *path = &rule.policy->paths[rule.rule->first_path + i];
+
+    return (struct bh_pattern){ path->kind, bh_policy_string(rule.policy, path->text), path->len };
 }
 
-/* Bytes of the directory before a glob's first wildcard; of "/" at least. */
-static size_t fixed_part(const char *glob)
+static bool is_of(struct ctl_rule rule, uint32_t i, enum bh_path_use use)
 {
-    size_t len = strcspn(glob, "*?");
-
-    while (glob[len] && len > 1 && glob[len] != '/')
-        len--;
-    return len;
+    return rule.policy->paths[rule.rule->first_path + i].use == use;
 }
 
-/* Is all that `b` names named by `a`? */
-static bool path_covers(struct ctl_rule ra, const struct bh_path *a, struct ctl_rule rb,
-                        const struct bh_path *b)
+static bool has_use(struct ctl_rule rule, enum bh_path_use use)
 {
-    const char *ta = text_of(ra, a), *tb = text_of(rb, b);
+    uint32_t i = 0;
 
-    if (a->kind == b->kind && a->len == b->len && memcmp(ta, tb, a->len) == 0)
-        return true;
-    if (b->kind == BH_PATH_IS)
-        return bh_path_match(a->kind, ta, a->len, tb, b->len);
-    if (a->kind != BH_PATH_BENEATH)
-        return false;
-    return bh_path_match(BH_PATH_BENEATH, ta, a->len, tb, b->kind == BH_PATH_GLOB ? fixed_part(tb) : b->len);
+    while (i < rule.rule->n_paths && !is_of(rule, i, use))
+        i++;
+    return i < rule.rule->n_paths;
+}
+
+/* Does some path of this use match (all, some) of what the pattern matches? */
+static bool some_covers(struct ctl_rule rule, enum bh_path_use use, struct bh_pattern pattern)
+{
+    for (uint32_t i = 0; i < rule.rule->n_paths; i++)
+        if (is_of(rule, i, use) && bh_pattern_covers(pattern_of(rule, i), pattern))
+            return true;
+    return false;
+}
+
+static bool some_meets(struct ctl_rule rule, enum bh_path_use use, struct bh_pattern pattern)
+{
+    for (uint32_t i = 0; i < rule.rule->n_paths; i++)
+        if (is_of(rule, i, use) && bh_patterns_meet(pattern_of(rule, i), pattern))
+            return true;
+    return false;
 }
 
 static bool paths_cover(struct ctl_rule a, struct ctl_rule b)
 {
-    if (a.rule->n_paths == 0 || b.rule->n_paths == 0)
-        return a.rule->n_paths == 0;
-    for (uint32_t i = 0; i < b.rule->n_paths; i++) {
-        const struct bh_path *path = &b.policy->paths[b.rule->first_path + i];
-        uint32_t k = 0;
-
-        while (k < a.rule->n_paths && !path_covers(a, &a.policy->paths[a.rule->first_path + k], b, path))
-            k++;
-        if (k == a.rule->n_paths)
+    if (!has_use(a, BH_USE_COVERED))
+        return true;
+    for (uint32_t i = 0; i < b.rule->n_paths; i++)
+        if (is_of(b, i, BH_USE_COVERED) && !some_covers(a, BH_USE_COVERED, pattern_of(b, i)))
             return false;
-    }
-    return true;
+    return has_use(b, BH_USE_COVERED);
 }
 
 static const char *user_of(struct ctl_rule rule)
@@ -125,9 +130,52 @@ static bool names_cover(struct ctl_rule a, struct ctl_rule b)
     return b.rule->n_names > 0;
 }
 
+/* Can the rule speak of a mount that the pattern matches? False if it is certain that it does not. */
+static bool may_reach(struct ctl_rule rule, struct bh_pattern pattern)
+{
+    return (!has_use(rule, BH_USE_COVERED) || some_meets(rule, BH_USE_COVERED, pattern)) &&
+           !some_covers(rule, BH_USE_EXCLUDED, pattern);
+}
+
+/* Does it speak of all mounts that the pattern matches? */
+static bool reaches_all(struct ctl_rule rule, struct bh_pattern pattern)
+{
+    return (!has_use(rule, BH_USE_COVERED) || some_covers(rule, BH_USE_COVERED, pattern)) &&
+           !some_meets(rule, BH_USE_EXCLUDED, pattern);
+}
+
+/* Does `a` speak of all mounts of which `b` speaks? */
+static bool mounts_cover(struct ctl_rule a, struct ctl_rule b)
+{
+    if (!paths_cover(a, b))
+        return false;
+    for (uint32_t i = 0; i < a.rule->n_paths; i++)
+        if (is_of(a, i, BH_USE_EXCLUDED) && may_reach(b, pattern_of(a, i)))
+            return false;
+    return true;
+}
+
+/* Is all that `a` requires of its mounts required by `b`? */
+static bool requires_no_more(struct ctl_rule a, struct ctl_rule b)
+{
+    for (uint32_t i = 0; i < a.rule->n_paths; i++)
+        if (is_of(a, i, BH_USE_REQUIRED) && may_reach(a, pattern_of(a, i)) &&
+            !some_covers(b, BH_USE_REQUIRED, pattern_of(a, i)))
+            return false;
+    return true;
+}
+
+/* ctl_rule_covers, without what is required: that is of all rules together (requirements_kept). */
+static bool reaches(struct ctl_rule a, struct ctl_rule b, unsigned command)
+{
+    if (command == BH_CMD_GUEST_FILE_OPEN)
+        return file_covers(a, b);
+    return bh_acts_on_mounts(command) ? mounts_cover(a, b) : names_cover(a, b);
+}
+
 bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b, unsigned command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN ? file_covers(a, b) : names_cover(a, b);
+    return reaches(a, b, command) && (!bh_freezes_mounts(command) || requires_no_more(a, b));
 }
 
 static bool spares(struct ctl_rule deny, const char *name)
@@ -186,10 +234,52 @@ static bool has_counterpart(const struct bh_policy *policy, struct ctl_rule rule
         if (!ctl_rule_speaks(other.rule, command) || other.rule->effect != rule.rule->effect)
             continue;
         if (exactly ? ctl_rule_equal(other, rule, command) && same_standing(other, rule)
-                    : ctl_rule_covers(other, rule, command))
+                    : reaches(other, rule, command))
             return true;
     }
     return false;
+}
+
+/*
+ * Does `inner` require these mounts as well, where it freezes them? So it is if one allow that has all of
+ * them requires them, or if each that can have one of them does.
+ */
+static bool is_required(const struct bh_policy *inner, struct bh_pattern mounts, unsigned command)
+{
+    bool each = true;
+
+    for (uint32_t i = 0; i < inner->n_rules; i++) {
+        struct ctl_rule rule = { inner, &inner->rules[i] };
+        bool requires;
+
+        if (!ctl_rule_speaks(rule.rule, command) || rule.rule->effect != BH_EFFECT_ALLOW ||
+            !may_reach(rule, mounts))
+            continue;
+        requires = some_covers(rule, BH_USE_REQUIRED, mounts);
+        if (requires && reaches_all(rule, mounts))
+            return true;
+        each = each && requires;
+    }
+    return each;
+}
+
+/* What `outer` requires, which lets a freeze fail, is required by `inner` too. */
+static bool requirements_kept(const struct bh_policy *inner, const struct bh_policy *outer, unsigned command,
+                              bool exactly)
+{
+    for (uint32_t i = 0; i < outer->n_rules; i++) {
+        struct ctl_rule rule = { outer, &outer->rules[i] };
+
+        if (!ctl_rule_speaks(rule.rule, command) || !has_use(rule, BH_USE_REQUIRED))
+            continue;
+        if (exactly && !has_counterpart(inner, rule, command, true))
+            return false;
+        for (uint32_t k = 0; k < rule.rule->n_paths && !exactly; k++)
+            if (is_of(rule, k, BH_USE_REQUIRED) && may_reach(rule, pattern_of(rule, k)) &&
+                !is_required(inner, pattern_of(rule, k), command))
+                return false;
+    }
+    return true;
 }
 
 /* Is it certain that `inner` lets nothing be done that `outer` does not? */
@@ -211,7 +301,7 @@ static bool contained(const struct bh_policy *inner, const struct bh_policy *out
             !has_counterpart(inner, rule, command, exactly))
             return false;
     }
-    return true;
+    return !bh_freezes_mounts(command) || requirements_kept(inner, outer, command, exactly);
 }
 
 enum ctl_change ctl_names_compare(const struct bh_policy *old, const struct bh_policy *new, unsigned command)

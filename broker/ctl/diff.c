@@ -1,7 +1,8 @@
 /*
  * bulkheadctl policy diff: what a change of policy grants and takes away, and in its exit
  * status whether anything became wider. Commands are asked of the evaluator, one by one;
- * rules that choose among files or names are compared in diffrules.c; what cannot be decided counts as wider.
+ * rules that choose among files, names or mounts are compared in diffrules.c; what cannot be decided counts
+ * as wider.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -182,14 +183,19 @@ static enum ctl_change setting_change(const struct bh_setting_row *row, uint64_t
     if (row->type == BH_TYPE_WORDS && (old & new) != old &&
         (old & new) != new) /* some words gone, some new */
         return CTL_UNDECIDED;
-    if (row->slot == BH_SET_HANDLE_IDLE_S) { /* 0 is never */
-        old--;
-        new --;
-    } else if (row->type != BH_TYPE_WORDS && row->slot != BH_SET_EXPLAIN_TO_CLIENT &&
-               row->slot != BH_SET_AUDIT_FAILURE) {
+    switch (row->slot) {
+    case BH_SET_HANDLE_IDLE_S:
+    case BH_SET_FREEZE_TIMEOUT_S: /* 0 is never */
+        return new - 1 > old - 1 ? CTL_WIDER : CTL_NARROWER;
+    case BH_SET_EXPLAIN_TO_CLIENT:
+    case BH_SET_AUDIT_FAILURE:
+    case BH_SET_VSOCK_PEERS:
+    case BH_SET_FREEZE_ON_RESTART:
+    case BH_SET_HOOK_TIMEOUT_S:
+        return new > old ? CTL_WIDER : CTL_NARROWER;
+    default:
         return CTL_UNDECIDED;
     }
-    return new > old ? CTL_WIDER : CTL_NARROWER;
 }
 
 static void compare_fences(struct ctl_diff *diff, const uint64_t *old, const uint64_t *new)

@@ -27,7 +27,7 @@ void ctl_diff_count(struct ctl_diff *diff, enum ctl_change change);
 /* "rule logs (/etc/bulkhead/policy:6)"; returns `ret`. */
 const char *ctl_diff_rule_text(struct ctl_rule rule, char ret[256]);
 
-/* Rules that choose among files, interfaces or users, told one by one; what they come to together counts.
- * Nothing of commands that one of the two does not grant: that says it all. */
+/* Rules that choose among files, interfaces, users or mounts, told one by one; what they come to together
+ * counts. Nothing of commands that one of the two does not grant: that says it all. */
 void ctl_diff_names(struct ctl_diff *diff, const char *channel, const struct bh_policy *old,
                     const struct bh_policy *new);

@@ -1,5 +1,5 @@
 /*
- * Rules that choose among files, interfaces or users, in policy diff: which are new, gone or
+ * Rules that choose among files, interfaces, users or mounts, in policy diff: which are new, gone or
  * changed, and what that comes to, command by command.
  */
 #include <stdlib.h>

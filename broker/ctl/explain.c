@@ -8,16 +8,10 @@
 #include "broker/ctl/log.h"
 #include "broker/ctl/policysource.h"
 #include "broker/ctl/statusfile.h"
+#include "broker/ctl/telling.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
 #include "protocol/wire/record.h"
-
-/* What the trace is told to. */
-struct telling {
-    const struct bh_policy *policy;
-    struct json_object *tried; /* --json: collected; else NULL: printed */
-    unsigned n;
-};
 
 struct options {
     const char *channel, *policy, *record, *mode, *dir, *object;
@@ -25,54 +19,6 @@ struct options {
 };
 
 #define DIGEST_BYTES sizeof(((struct bh_record *)0)->policy)
-
-/* What the rule lists, if it chooses. */
-static void print_names(const struct bh_policy *policy, const struct bh_rule *rule)
-{
-    if (rule->n_names > 0)
-        printf("        it %s", rule->effect == BH_EFFECT_ALLOW ? "shows" : "hides");
-    for (uint32_t i = 0; i < rule->n_names; i++)
-        printf(" \"%s\"", bh_policy_string(policy, policy->names[rule->first_name + i].text));
-    if (rule->n_names > 0)
-        putchar('\n');
-}
-
-static struct json_object *names_of(const struct bh_policy *policy, const struct bh_rule *rule)
-{
-    struct json_object *names = json_object_new_array();
-
-    for (uint32_t i = 0; i < rule->n_names; i++)
-        json_object_array_add(names, json_object_new_string(
-                                         bh_policy_string(policy, policy->names[rule->first_name + i].text)));
-    return names;
-}
-
-static void told(void *context, uint32_t number, bool matched, const char *why)
-{
-    struct telling *telling = context;
-    const struct bh_policy *policy = telling->policy;
-    const struct bh_rule *rule = &policy->rules[number];
-    const char *effect = rule->effect == BH_EFFECT_ALLOW ? "allow" : "deny";
-    struct json_object *row;
-
-    telling->n++;
-    if (!telling->tried) {
-        printf("  %-5s rule %s (%s:%u): %s\n", effect, bh_policy_string(policy, rule->name),
-               bh_policy_string(policy, rule->file), rule->line, why);
-        print_names(policy, rule);
-        return;
-    }
-    row = json_object_new_object();
-    json_object_object_add(row, "rule", json_object_new_string(bh_policy_string(policy, rule->name)));
-    json_object_object_add(row, "effect", json_object_new_string(effect));
-    json_object_object_add(row, "file", json_object_new_string(bh_policy_string(policy, rule->file)));
-    json_object_object_add(row, "line", json_object_new_int64(rule->line));
-    json_object_object_add(row, "matched", json_object_new_boolean(matched));
-    json_object_object_add(row, "why", json_object_new_string(why));
-    if (rule->n_names > 0)
-        json_object_object_add(row, "names", names_of(policy, rule));
-    json_object_array_add(telling->tried, row);
-}
 
 static void print_verdict(const struct bh_policy *policy, struct bh_decision decision)
 {
@@ -96,8 +42,8 @@ static void print_verdict(const struct bh_policy *policy, struct bh_decision dec
     }
 }
 
-static void print_json(const struct bh_policy *policy, struct bh_decision decision, bool withheld,
-                       bool served, struct json_object *tried)
+static void print_json(const struct bh_policy *policy, const struct ctl_question *question,
+                       struct bh_decision decision, bool withheld, struct json_object *tried)
 {
     struct json_object *all = json_object_new_object();
     char code[16];
@@ -110,7 +56,10 @@ static void print_json(const struct bh_policy *policy, struct bh_decision decisi
         json_object_object_add(all, "code", json_object_new_string(code));
     if (withheld)
         json_object_object_add(all, "withheld", json_object_new_boolean(true));
-    json_object_object_add(all, "served", json_object_new_boolean(served));
+    if (question->about_mount)
+        json_object_object_add(all, "required",
+                               json_object_new_boolean(!withheld && ctl_question_required(policy, question)));
+    json_object_object_add(all, "served", json_object_new_boolean(bh_commands[question->command].served));
     json_object_object_add(all, "tried", tried);
     puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(all);
@@ -127,6 +76,8 @@ static void print_decision(const struct bh_policy *policy, const struct ctl_ques
     if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
         puts("The worker judges again what it finds there: owner, kind and resolved path may still "
              "refuse it.");
+    if (!withheld && ctl_question_required(policy, question))
+        puts("It must be frozen: if it cannot be, the whole freeze fails.");
     if (!bh_commands[question->command].served)
         puts(
             "This version does not serve the command, whatever a policy says: a client is told that there is "
@@ -137,21 +88,24 @@ static void print_decision(const struct bh_policy *policy, const struct ctl_ques
 static int judge(const struct ctl *ctl, const struct bh_policy *policy, const struct ctl_question *question,
                  bool withheld)
 {
-    struct telling telling = { .policy = policy, .tried = ctl->json ? json_object_new_array() : NULL };
-    const struct bh_trace trace = { told, &telling };
+    struct ctl_telling telling = { .policy = policy, .tried = ctl->json ? json_object_new_array() : NULL };
+    const struct bh_trace trace = { ctl_tell_rule, &telling };
     struct bh_decision decision;
     char verbs[64];
 
     ctl_verbs_words(question->verbs, verbs);
     if (!ctl->json)
         printf("%s on channel %s%s%s%s%s:\n", bh_commands[question->command].name, policy->slice->channel,
-               question->about_file ? ", asking to " : "", verbs, question->object ? ", to see " : "",
+               question->about_file ? ", asking to " : "", verbs,
+               !question->object       ? ""
+               : question->about_mount ? ", on the mount "
+                                       : ", to see ",
                question->object ? question->object : "");
     decision = ctl_judge(policy, question, &trace);
     if (withheld)
         decision = (struct bh_decision){ BH_VERDICT_NOT_GRANTED, BH_NO_RULE };
     if (ctl->json) {
-        print_json(policy, decision, withheld, bh_commands[question->command].served, telling.tried);
+        print_json(policy, question, decision, withheld, telling.tried);
     } else {
         if (telling.n == 0)
             puts("  no rule names this command");
@@ -234,6 +188,8 @@ static int explain_record(const struct ctl *ctl, struct options *options, struct
     json_object_object_add(arguments, "mode", json_object_new_string(options->mode));
     options->digest = ctl_json_text(record, "policy", NULL);
     status = ctl_question_make(&question, command, arguments);
+    if (status == CTL_OK)
+        ctl_question_of_record(&question, ctl_json_text(record, "obj", ""));
     if (status == CTL_OK)
         status = explain(ctl, options, channel, &question);
     json_object_put(arguments);
@@ -343,7 +299,8 @@ const struct ctl_command ctl_policy_explain = {
         "  '{\"execute\": \"guest-file-open\", \"arguments\": {\"path\": \"/etc/motd\"}}'\n"
         "  --channel C           on this channel (default: the only one, or main)\n"
         "  --policy FILE|NAME    by this policy (default: the one in force)\n"
-        "  --object NAME         may it see the interface or user of this name, where it lists them?\n"
+        "  --object NAME         may it see the interface or user of this name, where it lists them; freeze\n"
+        "                        or trim what is mounted there?\n"
         "  --record N            the request of this audit record; a record does not hold the mode of an\n"
         "                        open: --mode names it (default r)\n"
         "Exit status: 0 allowed, 1 refused or an error.",

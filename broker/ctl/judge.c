@@ -5,6 +5,7 @@
 
 #include "broker/ctl/statusfile.h"
 #include "policy/listed.h"
+#include "policy/mounts.h"
 #include "policy/paths.h"
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
@@ -59,6 +60,11 @@ int ctl_question_make(struct ctl_question *question, const char *command, struct
     return CTL_OK;
 }
 
+static struct bh_str object_of(const struct ctl_question *question)
+{
+    return (struct bh_str){ question->object, (uint32_t)strlen(question->object) };
+}
+
 struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
                              const struct bh_trace *trace)
 {
@@ -68,16 +74,33 @@ struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_qu
 
     if (question->about_file)
         return bh_policy_file(policy, &file, trace);
+    if (question->about_mount)
+        return bh_policy_mount(policy, (unsigned)question->command, object_of(question), trace);
     if (question->object)
-        return bh_policy_name(policy, (unsigned)question->command,
-                              (struct bh_str){ question->object, (uint32_t)strlen(question->object) }, trace);
+        return bh_policy_name(policy, (unsigned)question->command, object_of(question), trace);
     return bh_policy_command(policy, (unsigned)question->command, trace);
+}
+
+bool ctl_question_required(const struct bh_policy *policy, const struct ctl_question *question)
+{
+    return question->about_mount &&
+           bh_policy_mount_required(policy, (unsigned)question->command, object_of(question));
+}
+
+void ctl_question_of_record(struct ctl_question *question, const char *object)
+{
+    if (bh_acts_on_mounts((unsigned)question->command) && bh_path_is_clean(object, strlen(object)))
+        (void)ctl_question_about(question, object);
 }
 
 int ctl_question_about(struct ctl_question *question, const char *object)
 {
-    if (bh_command_lists((unsigned)question->command) == BH_LISTED_NOTHING)
-        return ctl_fail(CTL_USAGE, "%s lists nothing that a rule could name",
+    question->about_mount = bh_acts_on_mounts((unsigned)question->command);
+    if (question->about_mount && !bh_path_is_clean(object, strlen(object)))
+        return ctl_fail(CTL_USAGE, "%s is no mount point: it begins with '/', and has no '/' at its end",
+                        object);
+    if (!question->about_mount && bh_command_lists((unsigned)question->command) == BH_LISTED_NOTHING)
+        return ctl_fail(CTL_USAGE, "%s lists nothing, and acts on nothing, that a rule could name",
                         bh_commands[question->command].name);
     question->object = object;
     return CTL_OK;

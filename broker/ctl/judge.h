@@ -19,15 +19,22 @@ struct ctl_question {
     bool about_file;    /* guest-file-open: the next two count */
     uint32_t verbs;     /* enum bh_verb */
     struct bh_str path; /* points into the arguments */
-    const char *object; /* what a listing command might list; NULL: it is asked whether it may list at all */
+    const char *object; /* what the command might list, or act on; NULL: it is asked of the command at all */
+    bool about_mount;   /* the object is a mount point */
 };
 
 /* From a command's name and its arguments (NULL: none), which must live as long as the question. Exit status.
  */
 int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments);
 
-/* Makes it a question about what is called so among what the command lists. Exit status. */
+/* Makes it a question about what is called so among what the command lists, or acts on. Exit status. */
 int ctl_question_about(struct ctl_question *question, const char *object);
+
+/* Makes it a question about the object of a record, if the command acts on such. */
+void ctl_question_of_record(struct ctl_question *question, const char *object);
+
+/* Is it about a mount that must be frozen? */
+bool ctl_question_required(const struct bh_policy *policy, const struct ctl_question *question);
 
 struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
                              const struct bh_trace *trace);

@@ -66,6 +66,45 @@ static void print_reload(struct json_object *reload)
     putchar('\n');
 }
 
+static void print_words_of(const char *words, struct json_object *object, const char *name)
+{
+    const char *text = ctl_json_text(object, name, "");
+
+    if (!*text)
+        return;
+    fputs(words, stdout);
+    ctl_print_clean(stdout, text);
+}
+
+/* The last freeze, or the one that holds. Nothing where there was none. */
+static void print_freeze(struct json_object *freeze)
+{
+    struct json_object *mounts = list(freeze, "mounts");
+
+    if (!*ctl_json_text(freeze, "began", ""))
+        return;
+    printf("%-10s ", "freeze");
+    ctl_print_clean(stdout, ctl_json_text(freeze, "state", "?"));
+    print_words_of(", for channel ", freeze, "channel");
+    print_words_of(", begun ", freeze, "began");
+    print_words_of(", thaws by itself ", freeze, "thaws-itself");
+    print_words_of(", thawed ", freeze, "thawed");
+    print_words_of(" (", freeze, "cause");
+    puts(*ctl_json_text(freeze, "cause", "") ? ")" : "");
+    for (size_t i = 0; i < count(mounts); i++) {
+        struct json_object *row = json_object_array_get_idx(mounts, i);
+
+        printf("%-10s ", "");
+        ctl_print_clean(stdout, ctl_json_text(row, "state", "?"));
+        putchar(' ');
+        ctl_print_clean(stdout, ctl_json_text(row, "mountpoint", "?"));
+        print_words_of(" ", row, "device");
+        printf(", %" PRId64 " ms", ctl_json_number(row, "ms"));
+        print_words_of(": ", row, "why");
+        putchar('\n');
+    }
+}
+
 static void print_agent(struct json_object *status, bool alive)
 {
     struct json_object *policy = part(status, "policy"), *audit = part(status, "audit");
@@ -93,6 +132,7 @@ static void print_agent(struct json_object *status, bool alive)
     printf(", segment %" PRId64 "\n", ctl_json_number(audit, "segment"));
     print_row("log", ctl_json_text(status, "log-file", "standard error"));
     print_row("pid file", ctl_json_text(status, "pid-file", ""));
+    print_freeze(part(status, "freeze"));
     for (size_t i = 0; i < count(list(status, "missing")); i++)
         print_row("missing", json_object_get_string(json_object_array_get_idx(list(status, "missing"), i)));
 }

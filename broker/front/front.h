@@ -86,6 +86,7 @@ struct bh_front {
     struct bh_lexer *lexer;
     struct bh_arena arena;
     struct bh_policy policy;
+    const struct bh_frozen *frozen; /* what is frozen, for as long as the process lives */
     struct bh_audit audit;
     uint32_t edition;     /* of `policy` */
     bool renewing;        /* the newest policy is asked for */
@@ -108,9 +109,9 @@ struct bh_front {
 /* --- front.c ---------------------------------------------------------------- */
 
 /*
- * Prepares to serve the connection `client`, which it takes over. `policy` and `audit` are filled by the
- * caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says. 0 or
- * -ENOMEM.
+ * Prepares to serve the connection `client`, which it takes over. `policy`, `frozen` and `audit` are filled
+ * by the caller, with the edition of the policy. Begins with what a predecessor owed, as the state page says.
+ * 0 or -ENOMEM.
  */
 int bh_front_init(struct bh_front *front, int control, int client, uint32_t epoch);
 

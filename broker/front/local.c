@@ -31,6 +31,27 @@ int bh_do_guest_ping(struct bh_call *call)
     return 0;
 }
 
+/* What the guard says in the page, so it is answered at once whatever the guard waits for. */
+int bh_do_guest_fsfreeze_status(struct bh_call *call, struct bh_guest_fsfreeze_status_ret *ret)
+{
+    ret->value = bh_frozen_state(call->frozen) == BH_THAWED ? BH_GUEST_FSFREEZE_STATUS_THAWED
+                                                            : BH_GUEST_FSFREEZE_STATUS_FROZEN;
+    return 0;
+}
+
+/* Is it served now? A freeze narrows what the policy grants, but who froze may thaw. */
+static bool is_enabled(const struct bh_call *call, unsigned command)
+{
+    switch (bh_frozen_says(call->frozen, call->policy->slice->channel, command)) {
+    case BH_FROZEN_REFUSES:
+        return false;
+    case BH_FROZEN_GRANTS:
+        return true;
+    default:
+        return bh_policy_grants(call->policy, command);
+    }
+}
+
 /* Clients compare whole entries: they have these three members and no more. */
 int bh_do_guest_info(struct bh_call *call, struct bh_guest_agent_info *ret)
 {
@@ -45,7 +66,9 @@ int bh_do_guest_info(struct bh_call *call, struct bh_guest_agent_info *ret)
 
         if (!command->served)
             continue;
-        info->enabled = bh_policy_grants(call->policy, i);
+        info->enabled = is_enabled(call, i);
+        if (command->classes == 1u << BH_CLASS_EXTENSION && !info->enabled)
+            continue; /* what is listed is what qemu-ga lists, unless the policy says otherwise */
         info->name = (struct bh_str){ command->name, (uint32_t)strlen(command->name) };
         info->success_response = !(command->flags & BH_COMMAND_NO_REPLY);
         info++;

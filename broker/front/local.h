@@ -1,5 +1,6 @@
 /*
- * Commands that the front answers itself: sync, ping, info. They cost no hop.
+ * Commands that the front answers itself: sync, ping, info, whether file systems are frozen. They cost no
+ * hop.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = front
  */
@@ -10,10 +11,12 @@
 #include "policy/blob.h"
 #include "protocol/base/arena.h"
 #include "protocol/base/err.h"
+#include "protocol/wire/frozen.h"
 
 /* What a handler of protocol/handlers-front.h sees. */
 struct bh_call {
     const struct bh_policy *policy;
+    const struct bh_frozen *frozen;
     struct bh_arena *arena;
     struct bh_error *error;
 };

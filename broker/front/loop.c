@@ -63,7 +63,7 @@ void bh_front_flush(struct bh_front *front)
 static void answer_local(struct bh_front *front)
 {
     const struct bh_request *request = &front->request;
-    struct bh_call call = { &front->policy, &front->arena, &front->error };
+    struct bh_call call = { &front->policy, front->frozen, &front->arena, &front->error };
     void *ret = request->row->ret ? bh_arena_alloc(&front->arena, request->row->ret->size) : NULL;
 
     if (request->row->audit == BH_AUDIT_COUNT)
@@ -89,7 +89,7 @@ static void serve(struct bh_front *front, const struct bh_text *text)
 
     front->audit.state->requests++;
     note(front, 1);
-    r = bh_request_read(text, &front->policy, &front->arena, &front->request, &front->error);
+    r = bh_request_read(text, &front->policy, front->frozen, &front->arena, &front->request, &front->error);
     if (r == 0)
         r = bh_front_lift_end(front, &front->error);
     if (r == 0 && front->request.row->worker != BH_WORKER_FRONT) {

@@ -48,6 +48,7 @@ int main(void)
     (void)bh_frozen_map();
     front.audit = (struct bh_audit){ .fd = BH_FD_AUDIT, .source = boot->source, .state = bh_state_map() };
     bh_policy_map(&front.policy);
+    front.frozen = bh_frozen_map();
     front.edition = boot->edition;
     settings = front.policy.slice->settings;
     memcpy(front.audit.policy, front.policy.slice->digest, sizeof(front.audit.policy));

@@ -41,11 +41,16 @@ static int check_envelope(const struct bh_text *text, struct bh_error *reterr)
 }
 
 /* The whole command: what an object or an argument decides is its worker's to say. */
-static int check_granted(const struct bh_policy *policy, struct bh_request *ret, struct bh_error *reterr)
+static int check_granted(const struct bh_policy *policy, const struct bh_frozen *frozen,
+                         struct bh_request *ret, struct bh_error *reterr)
 {
+    enum bh_frozen_word word = bh_frozen_says(frozen, policy->slice->channel, ret->command);
     struct bh_decision decision;
 
-    if (bh_policy_grants(policy, ret->command))
+    if (word == BH_FROZEN_REFUSES)
+        return bh_fail(reterr, BH_E_FROZEN, "Command %s has been disabled: the agent is in frozen state",
+                       ret->row->name);
+    if (word == BH_FROZEN_GRANTS || bh_policy_grants(policy, ret->command))
         return 0;
     decision = bh_policy_command(policy, ret->command, NULL);
     if (decision.verdict == BH_VERDICT_DENIED) {
@@ -57,8 +62,8 @@ static int check_granted(const struct bh_policy *policy, struct bh_request *ret,
                    ret->row->name);
 }
 
-static int find_command(const struct bh_text *text, const struct bh_policy *policy, struct bh_request *ret,
-                        struct bh_error *reterr)
+static int find_command(const struct bh_text *text, const struct bh_policy *policy,
+                        const struct bh_frozen *frozen, struct bh_request *ret, struct bh_error *reterr)
 {
     const char *name = text->text + text->execute.at;
     int command = bh_command_find(name, text->execute.len);
@@ -68,7 +73,7 @@ static int find_command(const struct bh_text *text, const struct bh_policy *poli
                        (int)text->execute.len, name);
     ret->command = (uint16_t)command;
     ret->row = &bh_commands[command];
-    return check_granted(policy, ret, reterr);
+    return check_granted(policy, frozen, ret, reterr);
 }
 
 static int read_arguments(const struct bh_text *text, struct bh_arena *arena, struct bh_request *ret,
@@ -87,8 +92,9 @@ static int read_arguments(const struct bh_text *text, struct bh_arena *arena, st
     return r < 0 ? bh_request_no_memory(reterr) : r;
 }
 
-int bh_request_read(const struct bh_text *text, const struct bh_policy *policy, struct bh_arena *arena,
-                    struct bh_request *ret, struct bh_error *reterr)
+int bh_request_read(const struct bh_text *text, const struct bh_policy *policy,
+                    const struct bh_frozen *frozen, struct bh_arena *arena, struct bh_request *ret,
+                    struct bh_error *reterr)
 {
     int r;
 
@@ -97,7 +103,7 @@ int bh_request_read(const struct bh_text *text, const struct bh_policy *policy, 
         ret->id = (struct bh_str){ text->text + text->id.at, text->id.len };
     r = check_envelope(text, reterr);
     if (r == 0)
-        r = find_command(text, policy, ret, reterr);
+        r = find_command(text, policy, frozen, ret, reterr);
     if (r == 0)
         r = read_arguments(text, arena, ret, reterr);
     return r;

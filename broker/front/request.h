@@ -10,6 +10,7 @@
 #include "protocol/base/arena.h"
 #include "protocol/base/err.h"
 #include "protocol/json/lexer.h"
+#include "protocol/wire/frozen.h"
 #include "protocol/wire/table.h"
 
 struct bh_request {
@@ -24,8 +25,9 @@ struct bh_request {
  * Fills `ret`, its `id` and `command` also on an error as far as they are known. 0, or a positive BH_E_* with
  * the error set. `ret` points into the text, which lives until the lexer is fed again.
  */
-int bh_request_read(const struct bh_text *text, const struct bh_policy *policy, struct bh_arena *arena,
-                    struct bh_request *ret, struct bh_error *reterr);
+int bh_request_read(const struct bh_text *text, const struct bh_policy *policy,
+                    const struct bh_frozen *frozen, struct bh_arena *arena, struct bh_request *ret,
+                    struct bh_error *reterr);
 
 /* The error of a request whose arguments or reply do not fit into its memory; returns its code. */
 int bh_request_no_memory(struct bh_error *reterr);

@@ -152,8 +152,14 @@ static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct
         seats->fds[BH_FD_PEER] = bh_log_store_segment_fd(s->store);
         return 0;
     }
-    seats->fds[BH_FD_POLICY] = s->channels[process->channel].slice_fd;
     seats->fds[BH_FD_AUDIT] = process->records_in;
+    if (process->role == BH_ROLE_THAW) {
+        seats->fds[BH_FD_PEER] = s->frozen_record;
+        seats->fds[BH_FD_FROZEN] = s->frozen_fd;
+        return 0;
+    }
+    seats->fds[BH_FD_POLICY] =
+        process->role == BH_ROLE_HOOK ? s->hook_config : s->channels[process->channel].slice_fd;
     if (process->role == BH_ROLE_FRONT)
         return 0;
     r = make_pair(ret_pair, FRAME_QUEUE_BYTES);
@@ -212,6 +218,7 @@ int bh_launch(struct bh_supervisor *s, struct bh_process *process)
     seats.fds[STDERR_FILENO] = STDERR_FILENO;
     if (r == 0)
         r = make_pair(control, 0);
+    seats.fds[BH_FD_FROZEN] = s->frozen_read_fd;
     if (r == 0)
         r = seat_role(s, process, &seats, peer);
     seats.fds[BH_FD_CONTROL] = control[1];

@@ -107,7 +107,7 @@ static void prepare_home(struct bh_supervisor *s)
  * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
  * on.
  */
-static void keep_capabilities(void)
+static void keep_capabilities(const struct bh_supervisor *s)
 {
     uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
                     1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
@@ -115,7 +115,9 @@ static void keep_capabilities(void)
 
     for (int role = 0; role < BH_ROLE_COUNT; role++)
         caps |= bh_roster[role].profile->caps;
-    r = bh_caps_keep(caps);
+    r = s->hooks ? 0 : bh_caps_bound(caps); /* what a hook starts may need any of root's */
+    if (r == 0)
+        r = bh_caps_keep(caps);
     if (r < 0)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
 }
@@ -150,8 +152,9 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
+    s->hooks = s->options.hook || access(BH_HOOK_FOLDER, F_OK) == 0;
     if (s->privileged)
-        keep_capabilities();
+        keep_capabilities(s);
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
@@ -219,15 +222,18 @@ static void write_out(struct bh_supervisor *s)
  * and nobody is waited for without end. */
 static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
-    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
+    uint64_t until;
 
     s->stopping = true;
     bh_journal(s, "stopping");
+    bh_freeze_stop(s);
+    until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid)
+        if (s->processes[i].pid && s->processes[i].role != BH_ROLE_HOOK)
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        (void)await(&s->processes[i], until);
+        if (s->processes[i].role != BH_ROLE_HOOK) /* one that still runs thaw hooks ends by itself */
+            (void)await(&s->processes[i], until);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
@@ -306,6 +312,17 @@ static void round_of(struct bh_supervisor *s, int signals)
             bh_channel_readable(s, &s->channels[i]);
 }
 
+/* The guard of what the last agent of this boot left frozen is among the first to be started. */
+static void see_to_frozen(struct bh_supervisor *s)
+{
+    int r = bh_freeze_load(s);
+
+    if (r < 0)
+        bh_die(1, "%s/frozen cannot be opened: %s", s->home, strerror(-r));
+    for (unsigned i = 0; i < s->n_processes; i++)
+        s->processes[i].wanted |= bh_freeze_wants(s, &s->processes[i]);
+}
+
 static void say_start(struct bh_supervisor *s)
 {
     bh_journal(s, "started: version %s, protocol %s, policy %s (%s)%s%s", BH_VERSION, BH_PROTOCOL_LEVEL,
@@ -370,6 +387,7 @@ int main(int argc, char **argv)
     prepare(s, argc, argv);
     signals = block_signals();
     open_log(s);
+    see_to_frozen(s);
     (void)do_what_is_due(s);
     say_start(s);
     if (s->options.daemon)

@@ -174,7 +174,7 @@ void bh_epoch_settle(struct bh_supervisor *s, const struct bh_epoch *epoch)
     memcpy(s->policy_message, epoch->message, sizeof(s->policy_message));
     if (gmtime_r(&now, &tm))
         (void)strftime(s->loaded, sizeof(s->loaded), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (epoch->keep)
+    if (epoch->keep && bh_may_write(s, s->home))
         keep_last_good(s, epoch);
 }
 

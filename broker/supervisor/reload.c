@@ -286,7 +286,7 @@ static void spread(struct bh_supervisor *s)
 
     for (unsigned i = 1; i < s->n_processes; i++) {
         struct bh_process *process = &s->processes[i];
-        uint32_t edition = s->channels[process->channel].edition;
+        uint32_t edition = process->channel < 0 ? process->edition : s->channels[process->channel].edition;
 
         if (!process->pid || process->dying || process->edition == edition)
             continue;
@@ -341,6 +341,7 @@ static void adopt(struct bh_supervisor *s, struct plan *plan, const char *old)
     if (r < 0)
         bh_log(BH_LOG_ERROR, "some processes of the new policy cannot be started: %s", strerror(-r));
     end_half_lines(s, plan);
+    bh_freeze_settle(s);
     spread(s);
     bh_sources_renew(s);
     digest_words(bh_any_policy(s), new);
@@ -379,7 +380,10 @@ void bh_reload(struct bh_supervisor *s)
     struct plan plan = { .epoch = &epoch, .why = why, .why_size = sizeof(why) };
     int r;
 
-    if (s->options.log_file)
+    if (s->options.log_file && bh_is_frozen(s))
+        bh_log(BH_LOG_NOTICE,
+               "the log file is not opened anew while file systems are frozen; reload again later");
+    else if (s->options.log_file)
         bh_log_file_reopen(s->options.log_file);
     digest_words(bh_any_policy(s), old);
     r = prepare(s, &plan);

@@ -1,5 +1,5 @@
 /*
- * What children ask for, eight bytes at a time, and what happens when they end.
+ * What children ask for, eight bytes at a time. What happens when they end: ends.c.
  *
  * A message that the sender's row of the roster does not allow, or that is malformed,
  * ends the sender: a peer that breaks the protocol is not argued with.
@@ -22,9 +22,8 @@
 #include "protocol/base/mem.h"
 #include "protocol/wire/frozen.h"
 
-#define TURN 16u        /* messages of one process in one round: a flood holds up nobody but its sender */
-#define GIVE_UP_MS 500u /* after SIGKILL; what is not gone then hangs in the kernel and runs no more */
-#define LEAVE_MS 1000u  /* after LEAVE; what is not gone then is killed */
+#define TURN 16u       /* messages of one process in one round: a flood holds up nobody but its sender */
+#define LEAVE_MS 1000u /* after LEAVE; what is not gone then is killed */
 
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process)
 {
@@ -73,12 +72,12 @@ static bool has_closed(int peer)
 }
 
 /* One that has ended by itself keeps its exit status. */
-static void end(struct bh_process *process)
+void bh_kill(struct bh_process *process)
 {
     (void)kill(process->pid, SIGKILL);
     process->dying = true;
     process->leaving = false;
-    process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + GIVE_UP_MS;
+    process->give_up_ms = bh_clock_ms(CLOCK_BOOTTIME) + BH_GIVE_UP_MS;
 }
 
 void bh_retire(struct bh_process *process)
@@ -87,7 +86,7 @@ void bh_retire(struct bh_process *process)
         return;
     process->planned = true;
     if (!process->dying)
-        end(process);
+        bh_kill(process);
 }
 
 /* Nothing more goes to it; what has gone already it serves or gives back, and ends. */
@@ -123,7 +122,7 @@ static bool provide(struct bh_supervisor *s, struct bh_process *process)
     if (process->pid && !process->dying && process->role == BH_ROLE_OPENER && is_outdated(s, process))
         bh_retire(process);
     if (process->pid && !process->dying && has_closed(process->peer))
-        end(process);
+        bh_kill(process);
     process->asked = process->dying;
     if (!process->pid && bh_budget_wait(&process->budget, now) == 0 && bh_launch(s, process) < 0)
         bh_budget_died(&process->budget, bh_finished(s, process), now);
@@ -134,6 +133,10 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
+    if (bh_roster[sender->role].may_start_guard) {
+        bh_freeze_asked(s, sender, peer);
+        return;
+    }
     if (process && !provide(s, process)) {
         process->asked_peer = peer;
         return;
@@ -152,7 +155,7 @@ static void answer_kill(struct bh_supervisor *s, struct bh_process *sender, uint
         return;
     bh_log(BH_LOG_WARNING, "%s did not answer in time and is ended", process->label);
     bh_journal(s, "%s did not answer in time and is ended", process->label);
-    end(process);
+    bh_kill(process);
 }
 
 /* The one process that may ask for this one. */
@@ -178,7 +181,7 @@ static void answer_policy(struct bh_supervisor *s, struct bh_process *sender)
 
     if (bh_control_send(sender->control, BH_CONTROL_POLICY, channel->policy.slice->size, channel->slice_fd) <
         0) {
-        end(sender); /* it asks and does not take the answers */
+        bh_kill(sender); /* it asks and does not take the answers */
         return;
     }
     sender->renewed |= sender->edition != channel->edition;
@@ -214,7 +217,7 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
 
     switch (message->op) {
     case BH_CONTROL_START:
-        if (!row->may_start_workers && !row->may_start_openers)
+        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard)
             return false;
         answer_start(s, sender, message->arg);
         return true;
@@ -233,6 +236,12 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
             return false;
         answer_policy(s, sender);
         return true;
+    case BH_CONTROL_QUIET:
+        if (!row->may_start_guard)
+            return false;
+        (void)bh_frozen_await_quiet(s);
+        (void)bh_control_send(sender->control, BH_CONTROL_QUIET, 0, -1);
+        return true;
     case BH_CONTROL_LEAVE:
         if (!row->may_leave || !sender->renewed)
             return false; /* it has what it started with: nobody would serve better, and each start costs */
@@ -241,6 +250,11 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
     default:
         return false;
     }
+}
+
+void bh_requests_answer_late(struct bh_supervisor *s, const struct bh_process *process)
+{
+    answer_start(s, client_of(s, process), process->asked_peer);
 }
 
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process)
@@ -254,144 +268,16 @@ void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process)
             return;
         /* It is ending, and its exit status stands; one that only looks so is of no use either. */
         if (r == 0) {
-            end(process);
+            bh_kill(process);
             (void)close(bh_take_fd(&process->control));
             return;
         }
         if (r < 0 || fd >= 0 || !serve(s, process, &message)) {
             bh_log(BH_LOG_ERROR, "%s sent what it may not send and is ended", process->label);
             bh_journal(s, "%s broke the control protocol and is ended", process->label);
-            end(process);
+            bh_kill(process);
             (void)close(bh_take_fd(&process->control));
             return;
         }
     }
-}
-
-static void say_death(struct bh_supervisor *s, const struct bh_process *process, int status)
-{
-    if (WIFSIGNALED(status)) {
-        bh_log(BH_LOG_WARNING, "%s was ended by signal %d (%s)", process->label, WTERMSIG(status),
-               strsignal(WTERMSIG(status)));
-        bh_journal(s, "%s was ended by signal %d", process->label, WTERMSIG(status));
-    } else {
-        bh_log(BH_LOG_WARNING, "%s ended with status %d", process->label, WEXITSTATUS(status));
-        bh_journal(s, "%s ended with status %d", process->label, WEXITSTATUS(status));
-    }
-}
-
-/* The row as it is when nothing of it runs; it changes hands now if it has to. */
-static void clear(struct bh_supervisor *s, struct bh_process *process)
-{
-    if (process->evicted)
-        bh_sources_report(s, process);
-    process->pid = 0;
-    process->dying = process->leaving = process->planned = process->evicted = false;
-    process->asked = process->woken = process->renewed = false;
-    process->retire_ms = 0;
-    if (process->control >= 0)
-        (void)close(bh_take_fd(&process->control));
-    if (process->peer >= 0)
-        (void)close(bh_take_fd(&process->peer));
-    if (process->next_label[0])
-        bh_sources_hand_over(s, process);
-    process->wanted = bh_roster[process->role].keeps_running && !s->stopping &&
-                      (process->channel < 0 || s->channels[process->channel].row);
-}
-
-static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
-{
-    bool asked = process->asked, evicted = process->evicted, planned = process->planned;
-    bool clean =
-        process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* so it says */
-    bool failed = !planned && !(clean && (evicted || bh_channel_was_left(s, process)));
-
-    if (failed && !s->stopping) {
-        process->restarts++;
-        bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
-        say_death(s, process, status);
-    }
-    clear(s, process);
-    if (process->role == BH_ROLE_FRONT && !evicted)
-        bh_channel_front_ended(s, process, clean);
-    if (s->stopping)
-        return;
-    if (failed)
-        bh_status_write(s);
-    bh_sources_renew(s);
-    if (asked && !evicted)
-        answer_start(s, client_of(s, process), process->asked_peer);
-}
-
-void bh_reap(struct bh_supervisor *s)
-{
-    int status;
-    pid_t pid;
-
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct bh_process *process = bh_table_by_pid(s, pid);
-
-        if (process)
-            ended(s, process, status);
-    }
-}
-
-/*
- * A process can hang in the kernel (a file system of a user who does not answer): it runs no instruction of
- * its own any more, so its row is free for a successor. Returns milliseconds until that is so, or 0.
- */
-static uint64_t give_up(struct bh_supervisor *s, struct bh_process *process, uint64_t now)
-{
-    if (!process->pid || !process->dying || process->role == BH_ROLE_AUDIT)
-        return 0; /* two audit processes would write one log: the old one is waited for */
-    if (process->give_up_ms > now)
-        return process->give_up_ms - now;
-    if (process->leaving) {
-        end(process);
-        return GIVE_UP_MS;
-    }
-    bh_log(BH_LOG_ERROR, "%s (process %d) hangs in the kernel and is given up", process->label,
-           (int)process->pid);
-    ended(s, process, SIGKILL);
-    return 0;
-}
-
-/* An opener of an older policy, of which nobody took leave in time. Milliseconds until then, or 0. */
-static uint64_t retire_late(struct bh_process *process, uint64_t now)
-{
-    if (!process->pid || process->dying || !process->retire_ms)
-        return 0;
-    if (process->retire_ms > now)
-        return process->retire_ms - now;
-    bh_retire(process);
-    return GIVE_UP_MS;
-}
-
-int bh_start_wanted(struct bh_supervisor *s)
-{
-    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
-    int next = -1;
-
-    for (unsigned i = 0; i < s->n_processes; i++) {
-        struct bh_process *process = &s->processes[i];
-        uint64_t wait = process->dying ? give_up(s, process, now) : retire_late(process, now);
-
-        if (wait > 0 && (next < 0 || (uint64_t)next > wait))
-            next = (int)wait;
-        if (!process->wanted || process->pid)
-            continue;
-        wait = bh_budget_wait(&process->budget, now);
-        if (wait == 0 && bh_launch(s, process) == 0) {
-            if (process->role == BH_ROLE_FRONT)
-                bh_channel_front_started(s, process);
-            continue;
-        }
-        if (wait == 0) { /* it could not even be started */
-            bh_budget_died(&process->budget, bh_finished(s, process), now);
-            wait = BH_RESTART_DELAY_FIRST_MS;
-        }
-        if (next < 0 || (uint64_t)next > wait)
-            next = (int)wait;
-    }
-    return next;
 }

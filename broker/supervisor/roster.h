@@ -11,7 +11,17 @@
 
 #include "policy/confine/confine.h"
 
-enum bh_role { BH_ROLE_AUDIT, BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_OPENER, BH_ROLE_COUNT };
+enum bh_role {
+    BH_ROLE_AUDIT,
+    BH_ROLE_FRONT,
+    BH_ROLE_INFO,
+    BH_ROLE_FS,
+    BH_ROLE_OPENER,
+    BH_ROLE_THAW,
+    BH_ROLE_HOOK,
+    BH_ROLE_STORAGE,
+    BH_ROLE_COUNT
+};
 
 struct bh_role_row {
     const char *name; /* "fs" */
@@ -19,7 +29,7 @@ struct bh_role_row {
     bool per_channel;
     bool keeps_running; /* started with the agent, and again whenever it ends; else when it is asked for: a
                            front by its channel, a worker by its front */
-    bool may_start_workers, may_start_openers, may_ask_segment, may_ask_policy,
+    bool may_start_workers, may_start_openers, may_start_guard, may_ask_segment, may_ask_policy,
         may_leave; /* control messages it may send */
     int worker;    /* enum bh_worker_id that it serves, or -1 */
 };

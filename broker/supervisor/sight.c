@@ -99,6 +99,12 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
         return rule_user(policy, process->user, ret);
     }
     program_user(profile, &ret->identity);
+    if (process->role == BH_ROLE_THAW) {
+        /* Only what a predecessor left frozen has to be found again. */
+        ret->view.kind = bh_is_frozen(s) ? BH_VIEW_HOST : BH_VIEW_EMPTY;
+        if (!bh_is_frozen(s))
+            ret->identity.caps &= ~(1ull << CAP_DAC_READ_SEARCH);
+    }
     if (process->role == BH_ROLE_INFO) {
         ret->view.paths = ret->paths;
         ret->view.n_paths = bh_profile_paths(profile, getenv("QGA_OS_RELEASE"), ret->paths,

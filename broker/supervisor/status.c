@@ -10,39 +10,11 @@
 #include <unistd.h>
 
 #include "broker/audit/store.h"
+#include "broker/supervisor/json.h"
 #include "broker/supervisor/narrow.h"
 #include "broker/supervisor/way.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-
-/* What the process table and the policy hold are names and sentences; nothing is trusted to be clean. */
-static void string_of(FILE *out, const char *text, size_t len)
-{
-    fputc('"', out);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
-}
-
-static void string(FILE *out, const char *text)
-{
-    string_of(out, text, strlen(text));
-}
-
-static void member(FILE *out, const char *name, const char *value)
-{
-    fprintf(out, "\"%s\": ", name);
-    string(out, value);
-    fputs(", ", out);
-}
 
 static void fences(FILE *out, const char *name, uint32_t mask)
 {
@@ -73,10 +45,10 @@ static void process_row(FILE *out, const struct bh_supervisor *s, const struct b
     uint32_t meant = bh_profile_fences(profile) & ~(uint32_t)policy->slice->settings[BH_SET_FENCES_OFF];
 
     fputs("    {", out);
-    member(out, "name", profile->program);
-    member(out, "role", bh_roster[process->role].name);
-    member(out, "label", process->label);
-    member(out, "channel", process->channel < 0 ? "" : policy->slice->channel);
+    bh_json_member(out, "name", profile->program);
+    bh_json_member(out, "role", bh_roster[process->role].name);
+    bh_json_member(out, "label", process->label);
+    bh_json_member(out, "channel", process->channel < 0 ? "" : policy->slice->channel);
     fprintf(out, "\"pid\": %d, \"restarts\": %u, ", (int)process->pid, process->restarts);
     fences(out, "fences", bh_fences(s, process));
     fputs(", ", out);
@@ -118,10 +90,10 @@ static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
         failures = process->state->failures;
     }
     fputs("    {", out);
-    member(out, "name", channel->policy.slice->channel);
-    member(out, "method", channel->way->name);
-    member(out, "path", channel->path);
-    member(out, "host", bh_channel_host(channel));
+    bh_json_member(out, "name", channel->policy.slice->channel);
+    bh_json_member(out, "method", channel->way->name);
+    bh_json_member(out, "path", channel->path);
+    bh_json_member(out, "host", bh_channel_host(channel));
     fprintf(out, "\"requests\": %llu, \"denials\": %llu, \"failures\": %llu, \"handles\": %llu}",
             (unsigned long long)requests, (unsigned long long)denials, (unsigned long long)failures,
             (unsigned long long)handles);
@@ -146,8 +118,9 @@ static void missing(FILE *out, const struct bh_supervisor *s)
 {
     fputs("  \"missing\": [", out);
     if (!s->privileged)
-        string(out, "started by an ordinary user: no users of its own, no capabilities, no private views; "
-                    "what this user may do is served, as this user, whatever user a rule names");
+        bh_json_text(out,
+                     "started by an ordinary user: no users of its own, no capabilities, no private views; "
+                     "what this user may do is served, as this user, whatever user a rule names");
     fputs("],\n", out);
 }
 
@@ -162,7 +135,7 @@ static void list_name(void *context, const char *name, int len, int command)
 
     (void)command;
     fputs(list->comma, list->out);
-    string_of(list->out, name, (size_t)len);
+    bh_json_string(list->out, name, (size_t)len);
     list->comma = ", ";
 }
 
@@ -190,9 +163,9 @@ static void digest(FILE *out, const struct bh_supervisor *s)
 static void reload(FILE *out, const struct bh_supervisor *s)
 {
     fputs("  \"reload\": {", out);
-    member(out, "outcome", s->reload.word ? s->reload.word : "");
-    member(out, "message", s->reload.message);
-    member(out, "time", s->reload.time);
+    bh_json_member(out, "outcome", s->reload.word ? s->reload.word : "");
+    bh_json_member(out, "message", s->reload.message);
+    bh_json_member(out, "time", s->reload.time);
     fprintf(out, "\"count\": %llu},\n", (unsigned long long)s->reload.count);
 }
 
@@ -200,7 +173,7 @@ static void reload(FILE *out, const struct bh_supervisor *s)
 static void place(FILE *out, const char *name, const char *path)
 {
     if (path)
-        member(out, name, path);
+        bh_json_member(out, name, path);
     else
         fprintf(out, "\"%s\": null, ", name);
 }
@@ -209,16 +182,16 @@ static void document(FILE *out, const struct bh_supervisor *s)
 {
     fprintf(out, "{\n  \"generation\": %llu, \"pid\": %d, ", (unsigned long long)s->generation,
             (int)getpid());
-    member(out, "version", BH_VERSION);
-    member(out, "level", BH_PROTOCOL_LEVEL);
-    member(out, "started", s->started);
+    bh_json_member(out, "version", BH_VERSION);
+    bh_json_member(out, "level", BH_PROTOCOL_LEVEL);
+    bh_json_member(out, "started", s->started);
     place(out, "log-file", s->options.log_file || !s->options.daemon ? s->options.log_file : "/dev/null");
     place(out, "pid-file", s->options.daemon ? s->options.pid_file : NULL);
     fputs("\n  \"policy\": {", out);
-    member(out, "source", s->policy_source);
-    member(out, "state", s->policy_state);
-    member(out, "message", s->policy_message);
-    member(out, "loaded", s->loaded);
+    bh_json_member(out, "source", s->policy_source);
+    bh_json_member(out, "state", s->policy_state);
+    bh_json_member(out, "message", s->policy_message);
+    bh_json_member(out, "loaded", s->loaded);
     digest(out, s);
     fputs(",\n", out);
     reload(out, s);
@@ -226,8 +199,9 @@ static void document(FILE *out, const struct bh_supervisor *s)
     list(out, "block-rpcs", s->options.block_rpcs);
     missing(out, s);
     fputs("  \"audit\": {", out);
-    member(out, "dir", bh_log_store_path(s->store));
+    bh_json_member(out, "dir", bh_log_store_path(s->store));
     fprintf(out, "\"segment\": %llu},\n", (unsigned long long)bh_log_store_segment(s->store));
+    bh_status_freeze(out, s->frozen);
     channels(out, s);
     processes(out, s);
     fputs("}\n", out);
@@ -237,8 +211,11 @@ void bh_status_write(struct bh_supervisor *s)
 {
     char path[600], next[608];
     _cleanup_fclose_ FILE *out = NULL;
-    mode_t old = umask(0177);
+    mode_t old;
 
+    if (!bh_may_write(s, s->home))
+        return; /* a state folder that is frozen itself: nobody waits for it */
+    old = umask(0177);
     s->generation++;
     (void)snprintf(path, sizeof(path), "%s/status.json", s->home);
     (void)snprintf(next, sizeof(next), "%s.new", path);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "broker/supervisor/budget.h"
@@ -18,10 +19,11 @@
 #include "policy/paths.h"
 #include "protocol/wire/boot.h"
 #include "protocol/wire/control.h"
+#include "protocol/wire/frozen.h"
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (1 + BH_CHANNELS_MAX * (3 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
@@ -131,6 +133,9 @@ struct bh_supervisor {
     struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for hook_owed */
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
+    int frozen_record;                /* its copy in the state folder */
+    bool hooks;                       /* there were freeze hooks when the agent started */
+    int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -196,6 +201,29 @@ int bh_frozen_page_make(struct bh_supervisor *s);
  * Of the supervisor's own writes there is none while this runs.
  */
 int bh_frozen_await_quiet(const struct bh_supervisor *s);
+
+/* --- freeze.c: what is frozen is not forgotten ----------------------------------- */
+
+/* Opens the page's copy in the state folder, and takes over what an agent of this boot has left in it. 0 or
+ * -errno. */
+int bh_freeze_load(struct bh_supervisor *s);
+/* Tells the guard, in the page, what the policy in force says of freezing, and who is at which slot. */
+void bh_freeze_settle(struct bh_supervisor *s);
+/* Is anything frozen, or about to be? */
+bool bh_is_frozen(const struct bh_supervisor *s);
+/* May a file be written in this folder now, or would that wait until its file system is thawed? */
+bool bh_may_write(const struct bh_supervisor *s, const char *folder);
+/* A storage worker asks for BH_PEER_GUARD or BH_PEER_HOOK: answers. */
+void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_t peer);
+/* A process has ended, with `status` as wait(2) has it; true: that was in order, though nobody asked for it.
+ */
+bool bh_freeze_ended(struct bh_supervisor *s, struct bh_process *process, int status);
+/* Is this process, which does not run, to be started for what is frozen, or for hooks that are owed? */
+bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
+/* It was started because it is wanted. */
+void bh_freeze_started(struct bh_process *process);
+/* The agent ends in order: has everything thawed, and waits for that a moment. */
+void bh_freeze_stop(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */
 
@@ -273,14 +301,22 @@ void bh_channel_front_ended(struct bh_supervisor *s, const struct bh_process *fr
 
 /* Reads the control messages that wait on this process's socket. */
 void bh_requests_serve(struct bh_supervisor *s, struct bh_process *process);
-/* Reaps every child that has ended and starts successors of those that keep running. */
-void bh_reap(struct bh_supervisor *s);
+/* Its client asked for it while it was ending, and is answered now. */
+void bh_requests_answer_late(struct bh_supervisor *s, const struct bh_process *process);
+/* Kills a process; one that has ended by itself keeps its exit status. */
+void bh_kill(struct bh_process *process);
+#define BH_GIVE_UP_MS 500u /* after that; what is not gone then hangs in the kernel and runs no more */
 /* How much this process and its predecessors have finished: requests, or lines of the log. */
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
 /* Ends a process because it is not needed any more. */
 void bh_retire(struct bh_process *process);
 /* The same, and nothing that it asked or left behind counts. */
 void bh_evict(struct bh_process *process);
+
+/* --- ends.c: how children end ---------------------------------------------------- */
+
+/* Reaps every child that has ended and starts successors of those that keep running. */
+void bh_reap(struct bh_supervisor *s);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */
 int bh_start_wanted(struct bh_supervisor *s);
 
@@ -288,6 +324,9 @@ int bh_start_wanted(struct bh_supervisor *s);
 uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
 
 /* --- status.c, journal.c -------------------------------------------------------- */
+
+/* The member "freeze" of status.json. */
+void bh_status_freeze(FILE *out, const struct bh_frozen *frozen);
 
 /* Writes status.json anew. */
 void bh_status_write(struct bh_supervisor *s);

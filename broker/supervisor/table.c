@@ -169,7 +169,7 @@ static int assign_openers(struct bh_supervisor *s, int channel)
 
 static int assign_channel(struct bh_supervisor *s, int channel)
 {
-    static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS };
+    static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_STORAGE };
     char label[BH_PROCESS_LABEL_MAX];
     int r = 0;
 
@@ -196,6 +196,12 @@ int bh_table_init(struct bh_supervisor *s)
 
     label_of(s, BH_ROLE_AUDIT, -1, BH_NO_USER, label);
     r = add(s, BH_ROLE_AUDIT, -1, 0, label);
+    label_of(s, BH_ROLE_THAW, -1, BH_NO_USER, label);
+    if (r == 0)
+        r = add(s, BH_ROLE_THAW, -1, BH_SOURCE_GUARD, label);
+    label_of(s, BH_ROLE_HOOK, -1, BH_NO_USER, label);
+    if (r == 0)
+        r = add(s, BH_ROLE_HOOK, -1, BH_SOURCE_HOOKS, label);
     return r == 0 ? bh_table_assign(s) : r;
 }
 

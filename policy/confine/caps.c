@@ -79,11 +79,9 @@ int bh_caps_keep(uint64_t caps)
 {
     int r;
 
-    capng_clear(CAPNG_SELECT_ALL);
-    r = add(CAPNG_BOUNDING_SET, caps);
-    if (r == 0)
-        r = add(working_sets, caps);
-    return r < 0 ? r : apply(CAPNG_SELECT_BOTH);
+    capng_clear(CAPNG_SELECT_CAPS);
+    r = add(working_sets, caps);
+    return r < 0 ? r : apply(CAPNG_SELECT_CAPS);
 }
 
 const char *bh_caps_name(unsigned capability)

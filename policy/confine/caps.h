@@ -29,10 +29,8 @@ int bh_caps_lock(void);
 /* Permitted, effective and inheritable become exactly `caps`. */
 int bh_caps_finish(uint64_t caps);
 
-/*
- * For the supervisor itself: it and whatever it starts can have no more than `caps` from now on. uid 0 keeps
- * its meaning. 0 or -errno.
- */
+/* For the supervisor itself, which goes on as uid 0: it has no more than `caps` from now on. What it starts
+ * may have as much as its bounding set. 0 or -errno. */
 int bh_caps_keep(uint64_t caps);
 
 /* "dac_read_search" for a capability's number; NULL for an unknown one. */

@@ -75,7 +75,7 @@ static int own_net(const struct plan *plan)
 
 static int view(const struct plan *plan)
 {
-    int r = bh_view_build(plan->view);
+    int r = plan->view->kind == BH_VIEW_HOST ? 1 : bh_view_build(plan->view);
 
     return r == 0 && plan->view->kind == BH_VIEW_ALL ? 1 : r;
 }
@@ -134,6 +134,8 @@ static int no_fork(const struct plan *plan)
 
 static int die_with_parent(const struct plan *plan)
 {
+    if (plan->profile->outlives)
+        return 1;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
     return getppid() == plan->parent ? 0 : -ESRCH; /* it died before the signal was asked for */
@@ -189,7 +191,7 @@ int bh_confine_before_exec(const struct bh_profile *profile, const struct bh_ide
     for (size_t i = 0; i < BH_ARRAY_SIZE(steps); i++) {
         int r;
 
-        if (off & steps[i].fence || (steps[i].privileged && !privileged))
+        if (off & steps[i].fence || (steps[i].privileged && !privileged) || (profile->bare && steps[i].fence))
             continue;
         *ret_step = steps[i].words;
         r = steps[i].run(&plan);

@@ -34,7 +34,8 @@
 enum bh_access {
     BH_ACCESS_READ = 1 << 0,
     BH_ACCESS_WRITE = 1 << 1,
-    BH_ACCESS_ANY = 1 << 2 /* devices, exec bit kept */
+    BH_ACCESS_ANY = 1 << 2, /* devices, exec bit kept */
+    BH_ACCESS_LIST = 1 << 3 /* folders may be opened and listed, files not; Landlock alone tells them apart */
 };
 
 /* A directory or file that a process sees, and how. `path` is absolute; a missing one is left out and
@@ -50,6 +51,8 @@ enum bh_view_kind {
     BH_VIEW_PATHS, /* the listed paths, at the same place, plus /proc/self/fd of the process */
     BH_VIEW_ALL,   /* the whole tree, writable or not as `access` of its one path says (policy without path
                       limits) */
+    BH_VIEW_HOST,  /* the guest's own mounts, for who has to see each of them as it comes and goes: a copy is
+                      stale, and keeps file systems busy that others want to unmount */
 };
 
 struct bh_view {
@@ -84,6 +87,9 @@ struct bh_profile {
     uint32_t uid;        /* fallback: BH_UID_BLOCK + n; UINT32_MAX: the rule's user */
     uint64_t caps;       /* mask: the most it may hold; all five sets show exactly what the identity says */
     bool own_net;        /* an empty network namespace of its own */
+    bool bare; /* not confined: its descriptors are closed and it leads a session, that is all (bulkhead-hook)
+                */
+    bool outlives; /* it has something to end when the supervisor dies, and ends by itself */
     uint32_t max_fds, max_memory_mib;
     uint32_t filesize_max_mib; /* RLIMIT_FSIZE; 0 = may not grow any file */
     enum bh_view_kind view;

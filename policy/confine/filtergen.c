@@ -32,7 +32,8 @@
 
 static const struct bh_profile *const profiles[] = { &bh_profile_audit,  &bh_profile_front,
                                                      &bh_profile_fs,     &bh_profile_info,
-                                                     &bh_profile_opener, &bh_profile_policyc };
+                                                     &bh_profile_opener, &bh_profile_policyc,
+                                                     &bh_profile_thaw,   &bh_profile_storage };
 
 /* Capabilities that profiles name; another one shows as its number. */
 static const struct {
@@ -41,6 +42,7 @@ static const struct {
 } capability_names[] = {
     { CAP_DAC_OVERRIDE, "DAC_OVERRIDE" },
     { CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
+    { CAP_SYS_ADMIN, "SYS_ADMIN" },
     { CAP_AUDIT_WRITE, "AUDIT_WRITE" },
 };
 
@@ -212,12 +214,13 @@ static void print_caps(uint64_t caps)
 static void print_view(const struct bh_profile *profile)
 {
     static const char *const kinds[] = {
-        [BH_VIEW_EMPTY] = "empty", [BH_VIEW_PATHS] = "paths", [BH_VIEW_ALL] = "all"
+        [BH_VIEW_EMPTY] = "empty", [BH_VIEW_PATHS] = "paths", [BH_VIEW_ALL] = "all", [BH_VIEW_HOST] = "host"
     };
 
     (void)printf("view %s\n", kinds[profile->view]);
     for (uint32_t i = 0; i < profile->n_paths; i++)
-        (void)printf("path %s%s%s%s\n", profile->paths[i].path,
+        (void)printf("path %s%s%s%s%s\n", profile->paths[i].path,
+                     profile->paths[i].access & BH_ACCESS_LIST ? " list" : "",
                      profile->paths[i].access & BH_ACCESS_READ ? " read" : "",
                      profile->paths[i].access & BH_ACCESS_WRITE ? " write" : "",
                      profile->paths[i].access & BH_ACCESS_ANY ? " any" : "");
@@ -245,6 +248,8 @@ static int dump(const struct bh_profile *profile)
         (void)printf("uid %" PRIu32 "\n", profile->uid);
     print_caps(profile->caps);
     (void)printf("network %s\n", profile->own_net ? "own" : "host");
+    if (profile->outlives)
+        (void)printf("outlives the supervisor\n");
     (void)printf("limit files %" PRIu32 "\nlimit memory %" PRIu32 " MiB\n", profile->max_fds,
                  profile->max_memory_mib);
     if (profile->filesize_max_mib == UINT32_MAX)

@@ -56,6 +56,8 @@ static uint64_t granted(uint32_t access)
 
     if (access & BH_ACCESS_READ)
         rights |= FS_READ_FILE | FS_READ_DIR;
+    if (access & BH_ACCESS_LIST)
+        rights |= FS_READ_DIR;
     if (access & BH_ACCESS_WRITE)
         rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG;
     if (access & BH_ACCESS_ANY)

@@ -16,15 +16,20 @@ extern const struct bh_profile bh_profile_front;
 extern const struct bh_profile bh_profile_info;
 extern const struct bh_profile bh_profile_fs;
 extern const struct bh_profile bh_profile_opener;
+extern const struct bh_profile bh_profile_storage;
 extern const struct bh_profile bh_profile_audit;
 extern const struct bh_profile bh_profile_policyc;
+extern const struct bh_profile bh_profile_thaw;
+extern const struct bh_profile bh_profile_hook; /* has no filter: it is bare */
 
 extern const struct bh_filter bh_filter_front;
 extern const struct bh_filter bh_filter_info;
 extern const struct bh_filter bh_filter_fs;
 extern const struct bh_filter bh_filter_opener;
+extern const struct bh_filter bh_filter_storage;
 extern const struct bh_filter bh_filter_audit;
 extern const struct bh_filter bh_filter_policyc;
+extern const struct bh_filter bh_filter_thaw;
 
 extern const struct bh_syscall bh_base_syscalls[];
 extern const uint32_t bh_n_base_syscalls;

@@ -1,8 +1,8 @@
 /*
  * Allow rules that are written and never match: the ceiling of a channel leaves nothing of
  * them, or the denies of the channel strike all of it. Warnings only, and only what is
- * certain: a deny with paths or names is taken to strike nothing (of names, see names.c). Rules of a profile
- * are not spoken of; whoever uses one narrows it on purpose.
+ * certain: a deny with paths, mounts or names is taken to strike nothing (of the latter two, see mounts.c
+ * and names.c). Rules of a profile are not spoken of; whoever uses one narrows it on purpose.
  */
 #include "policy/lang/model.h"
 #include "protocol/commands.h"
@@ -31,6 +31,14 @@ bool bh_rule_spares(const struct bh_rule_line *deny, const struct bh_rule_line *
 {
     for (const struct bh_ref *ref = deny->excepts; ref; ref = ref->next)
         if (ref->rule == allow)
+            return true;
+    return false;
+}
+
+bool bh_plan_spares(const struct bh_plan *plan, const struct bh_rule_line *allow)
+{
+    for (uint32_t i = 0; i < plan->n_rules; i++)
+        if (plan->rules[i].line->effect == BH_EFFECT_DENY && bh_rule_spares(plan->rules[i].line, allow))
             return true;
     return false;
 }

@@ -76,14 +76,25 @@ static void write_words(FILE *out, const struct bh_setting_row *row, uint64_t ma
             (void)fprintf(out, " %s", row->words[i]);
 }
 
-static void write_paths(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule)
+/* Which rows speak of this rule. */
+static enum bh_setting_domain domain_of(const struct bh_rule *rule)
+{
+    if (rule->n_names > 0)
+        return BH_DOMAIN_NAMES;
+    return rule->has_object ? BH_DOMAIN_FILE : BH_DOMAIN_MOUNTS;
+}
+
+static void write_paths(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule,
+                        const struct bh_setting_row *row)
 {
     static const char *const kinds[] = { "is", "beneath", "glob" };
 
     for (uint32_t i = 0; i < rule->n_paths; i++) {
         const struct bh_path *path = &policy->paths[rule->first_path + i];
 
-        (void)fprintf(out, "    path %s ", kinds[path->kind]);
+        if (path->use != row->use || row->domain != domain_of(rule))
+            continue;
+        (void)fprintf(out, "    %s %s ", row->name, kinds[path->kind]);
         write_string(out, bh_policy_string(policy, path->text));
         (void)fputc('\n', out);
     }
@@ -131,7 +142,7 @@ void bh_policy_dump_setting(FILE *out, const struct bh_policy *policy, const str
         return;
     }
     if (row->type == BH_TYPE_PATH) {
-        write_paths(out, policy, rule);
+        write_paths(out, policy, rule, row);
         return;
     }
     if (row->type == BH_TYPE_USER ? rule->user == BH_NO_USER
@@ -171,10 +182,10 @@ static void write_rule(FILE *out, const struct bh_policy *policy, const struct b
     for (uint32_t i = 0; i < rule->n_excepts; i++)
         (void)fprintf(out, "%s %s", i == 0 ? " except" : ",",
                       bh_policy_string(policy, policy->rules[policy->excepts[rule->first_except + i]].name));
-    if (rule->n_names > 0 || (rule->has_object && !by_class(rule))) {
+    if (rule->n_names > 0 || (rule->has_object ? !by_class(rule) : rule->n_paths > 0)) {
         (void)fputs(" {\n", out);
         for (unsigned i = 0; i < bh_n_settings; i++)
-            if (bh_settings[i].domain == (rule->n_names > 0 ? BH_DOMAIN_NAMES : BH_DOMAIN_FILE))
+            if (bh_settings[i].domain == domain_of(rule))
                 bh_policy_dump_setting(out, policy, rule, &bh_settings[i]);
         (void)fputc('}', out);
     }

@@ -7,6 +7,7 @@
 
 #include "policy/lang/model.h"
 #include "policy/lang/strings.h"
+#include "policy/mounts.h"
 #include "protocol/commands.h"
 
 struct tables {
@@ -95,16 +96,30 @@ static uint32_t add_user(struct bh_model *model, const struct bh_rule_line *line
     return t->count[BH_SECTION_USERS]++;
 }
 
-static void add_paths(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
+/* The paths of one use. */
+static void add_paths(const struct bh_rule_line *line, enum bh_path_use use, struct tables *t,
+                      struct bh_rule *rule)
 {
     uint32_t *n = &t->count[BH_SECTION_PATHS];
 
-    rule->first_path = *n;
     for (const struct bh_path_line *path = line->paths; path; path = path->next)
-        t->paths[(*n)++] = (struct bh_path){ .text = bh_strings_add(&t->strings, path->text),
-                                             .len = path->text.len,
-                                             .kind = path->kind };
+        if (path->use == use)
+            t->paths[(*n)++] = (struct bh_path){ .text = bh_strings_add(&t->strings, path->text),
+                                                 .len = path->text.len,
+                                                 .kind = path->kind,
+                                                 .use = use };
     rule->n_paths = *n - rule->first_path;
+}
+
+/* What is said of mounts, as far as the ceiling has left commands for it. */
+static void add_mounts(const struct bh_slot_rule *from, struct tables *t, struct bh_rule *rule)
+{
+    if (!bh_mask_about_mounts(from->mask, false))
+        return;
+    add_paths(from->line, BH_USE_COVERED, t, rule);
+    add_paths(from->line, BH_USE_EXCLUDED, t, rule);
+    if (bh_mask_freezes(from->mask))
+        add_paths(from->line, BH_USE_REQUIRED, t, rule);
 }
 
 static void add_names(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
@@ -172,9 +187,11 @@ static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, st
     add_excepts(line, t, rule);
     add_names(line, t, rule);
     rule->first_path = t->count[BH_SECTION_PATHS];
-    if (!rule->has_object)
+    if (!rule->has_object) {
+        add_mounts(from, t, rule);
         return;
-    add_paths(line, t, rule);
+    }
+    add_paths(line, BH_USE_COVERED, t, rule);
     rule->max_size = value_of(from, BH_SLOT_MAX_SIZE);
     rule->create_mode = (uint16_t)value_of(from, BH_SLOT_CREATE_MODE);
     rule->types = (uint8_t)value_of(from, BH_SLOT_TYPES);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "policy/lang/patterns.h"
 #include "policy/lang/scan.h"
 #include "policy/lang/settings.h"
 
@@ -31,8 +32,14 @@ struct bh_path_line {
     struct bh_path_line *next;
     struct bh_str text;
     enum bh_path_kind kind;
+    enum bh_path_use use;
     struct bh_pos pos;
 };
+
+static inline struct bh_pattern bh_line_pattern(const struct bh_path_line *line)
+{
+    return (struct bh_pattern){ line->kind, line->text.ptr, line->text.len };
+}
 
 struct bh_name_line {
     struct bh_name_line *next;
@@ -49,8 +56,8 @@ struct bh_rule_line {
     struct bh_targets targets;
     struct bh_ref *on, *excepts;
     uint64_t values[BH_SLOT_COUNT];
-    uint32_t given; /* bit per slot that the block says */
-    struct bh_path_line *paths;
+    uint32_t given;             /* bit per slot that the block says */
+    struct bh_path_line *paths; /* of files, or of mounts */
     struct bh_name_line *names; /* of the one setting that its commands allow */
     uint32_t n_names;
     struct bh_str user;
@@ -148,6 +155,12 @@ void bh_rule_report_loss(struct bh_model *model, const struct bh_channel_line *c
 
 /* Does this deny spare this allow by name? */
 bool bh_rule_spares(const struct bh_rule_line *deny, const struct bh_rule_line *allow);
+
+/* Does some deny leave this allow while it may strike others? Then nothing is certain. */
+bool bh_plan_spares(const struct bh_plan *plan, const struct bh_rule_line *allow);
+
+/* Warns of the allow rules that cover no mount, require one that they do not cover, or narrow nothing. */
+void bh_plan_report_mounts(struct bh_model *model, const struct bh_plan *plan);
 
 /* Warns of the allow rules whose names are all hidden by denies, or shown by another allow in any case. */
 void bh_plan_report_names(struct bh_model *model, const struct bh_plan *plan);

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "policy/eval.h"
 #include "policy/lang/model.h"
+#include "policy/match.h"
 
 static bool is_any(const struct bh_name_line *name)
 {
@@ -59,15 +59,6 @@ static bool all_hidden(const struct bh_plan *plan, const struct bh_slot_rule *al
     return !name;
 }
 
-/* Some deny leaves this allow and may strike others: then nothing is certain. */
-static bool is_spared(const struct bh_plan *plan, const struct bh_slot_rule *allow)
-{
-    for (uint32_t i = 0; i < plan->n_rules; i++)
-        if (plan->rules[i].line->effect == BH_EFFECT_DENY && bh_rule_spares(plan->rules[i].line, allow->line))
-            return true;
-    return false;
-}
-
 /* The allow that shows every name of all that this one lists, or NULL. */
 static const struct bh_slot_rule *wider(const struct bh_plan *plan, const struct bh_slot_rule *allow)
 {
@@ -93,7 +84,7 @@ void bh_plan_report_names(struct bh_model *model, const struct bh_plan *plan)
             bh_report(model->diags, BH_SEVERITY_WARNING, line->pos,
                       "the rule '%s' shows nothing on channel '%s': deny rules hide all of that",
                       line->name.ptr, plan->channel->name.ptr);
-        other = line->names && !is_spared(plan, allow) ? wider(plan, allow) : NULL;
+        other = line->names && !bh_plan_spares(plan, allow->line) ? wider(plan, allow) : NULL;
         if (other)
             bh_report(model->diags, BH_SEVERITY_WARNING, line->pos,
                       "the rule '%s' narrows nothing on channel '%s': the rule '%s' shows all of that "

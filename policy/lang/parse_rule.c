@@ -24,8 +24,9 @@ static bool parse_name(struct bh_parser *parser, struct bh_rule_line *rule)
     return true;
 }
 
-/* One string of `path`. */
-static bool add_path(struct bh_parser *parser, struct bh_rule_line *rule, enum bh_path_kind kind)
+/* One string of `path`, `mount`, `exclude` or `required`. */
+static bool add_path(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row,
+                     enum bh_path_kind kind)
 {
     struct bh_path_line *line, **end = &rule->paths;
     struct bh_token token;
@@ -42,7 +43,7 @@ static bool add_path(struct bh_parser *parser, struct bh_rule_line *rule, enum b
         return false;
     while (*end)
         end = &(*end)->next;
-    *line = (struct bh_path_line){ .text = token.text, .kind = kind, .pos = token.pos };
+    *line = (struct bh_path_line){ .text = token.text, .kind = kind, .use = row->use, .pos = token.pos };
     *end = line;
     return true;
 }
@@ -53,7 +54,7 @@ static void skip_lines(struct bh_parser *parser)
         bh_parser_advance(parser);
 }
 
-static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule)
+static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
 {
     static const char *const kinds[] = { "is", "beneath", "glob" };
     enum bh_path_kind kind = BH_PATH_IS;
@@ -65,11 +66,11 @@ static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule)
         return bh_parser_expected(parser, "`is`, `beneath` or `glob`");
     bh_parser_advance(parser);
     if (parser->token.kind != BH_TOKEN_OPEN)
-        return add_path(parser, rule, kind);
+        return add_path(parser, rule, row, kind);
     bh_parser_advance(parser);
     skip_lines(parser);
     do
-        if (!add_path(parser, rule, kind))
+        if (!add_path(parser, rule, row, kind))
             return false;
     while (bh_parser_comma(parser));
     skip_lines(parser);
@@ -96,7 +97,7 @@ static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *r
 {
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_PATH:
-        return parse_path(parser, rule);
+        return parse_path(parser, rule, row);
     case BH_TYPE_NAMES:
         return bh_parser_names(parser, rule, row);
     case BH_TYPE_USER:
@@ -113,13 +114,11 @@ static bool parse_setting(struct bh_parser *parser, struct bh_rule_line *rule)
     struct bh_diags *diags = parser->model->diags;
     const struct bh_setting_row *row;
     struct bh_token token;
-    uint32_t fence, bit;
+    uint32_t bit;
 
     if (!bh_parser_take(parser, BH_TOKEN_WORD, "the name of a setting, or }", &token))
         return false;
-    row = bh_setting_find(BH_DOMAIN_FILE, token.text.ptr, &fence);
-    if (!row)
-        row = bh_setting_find(BH_DOMAIN_NAMES, token.text.ptr, &fence);
+    row = bh_setting_of_rule(token.text.ptr);
     if (!row) {
         bh_error_at(diags, token.pos, "a rule has no setting '%.64s'", token.text.ptr);
         return false;
@@ -130,7 +129,7 @@ static bool parse_setting(struct bh_parser *parser, struct bh_rule_line *rule)
         return false;
     }
     if (rule->effect == BH_EFFECT_DENY && !row->deny) {
-        bh_error_at(diags, token.pos, "a deny opens nothing, so `%s` has no meaning in it: remove it",
+        bh_error_at(diags, token.pos, "a deny grants nothing, so `%s` has no meaning in it: remove it",
                     row->name);
         return false;
     }
@@ -167,8 +166,7 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
     return ok;
 }
 
-/* The bits of what the rule gives that are of this domain. */
-static uint32_t given_of(const struct bh_rule_line *rule, enum bh_setting_domain domain)
+uint32_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain)
 {
     uint32_t bits = 0;
 
@@ -183,9 +181,9 @@ static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_diags *diags = parser->model->diags;
 
-    if (!bh_parser_names_fit(parser, rule))
+    if (!bh_parser_names_fit(parser, rule) || !bh_parser_mounts_fit(parser, rule))
         return false;
-    if (given_of(rule, BH_DOMAIN_FILE) &&
+    if (bh_rule_given(rule, BH_DOMAIN_FILE) &&
         (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {
         bh_error_at(
             diags, rule->pos,
@@ -235,7 +233,9 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
             !(rule->given & 1u << bh_settings[i].slot))
             rule->values[bh_settings[i].slot] = bh_settings[i].initial;
     rule->conditional = opens && (allow || rule->paths || *verbs != BH_VERB_ALL);
-    if (!allow && given_of(rule, BH_DOMAIN_FILE)) {
+    if (!allow && bh_rule_given(rule, BH_DOMAIN_MOUNTS))
+        bh_mask_keep_mounts(rule->targets.mask);
+    if (!allow && bh_rule_given(rule, BH_DOMAIN_FILE)) {
         /* these conditions can be judged for an open only: the others are not denied by them */
         memset(rule->targets.mask, 0, sizeof(rule->targets.mask));
         bh_mask_add(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);

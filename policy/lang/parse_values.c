@@ -197,13 +197,24 @@ static const char *words_hint(struct bh_parser *parser, const char *const *words
     return hint.ptr ? hint.ptr : "a word";
 }
 
+static const char *time_hint(struct bh_parser *parser, const struct bh_setting_row *row)
+{
+    bool days = row->most % 86400 == 0;
+    struct bh_str hint =
+        bh_arena_printf(parser->model->arena, "a time such as 30s, 10m, 2h or 1d (%llu%s is the most%s)",
+                        (unsigned long long)(row->most / (days ? 86400 : 3600)), days ? "d" : "h",
+                        row->least ? ", 1s the least" : "; 0 for never");
+
+    return hint.ptr ? hint.ptr : "a time";
+}
+
 static const char *value_hint(struct bh_parser *parser, const struct bh_setting_row *row)
 {
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_SIZE:
         return "a size such as 512K, 1M or 4096, not 0";
     case BH_TYPE_DURATION:
-        return "a time such as 30s, 10m, 2h or 1d (366d is the most; 0 for never)";
+        return time_hint(parser, row);
     case BH_TYPE_MODE:
         return "an octal mode such as 0640, at most 0777,";
     default:

@@ -63,5 +63,14 @@ bool bh_parser_names(struct bh_parser *parser, struct bh_rule_line *rule, const 
 /* Does each command of the rule list what its names are for? Reports otherwise. */
 bool bh_parser_names_fit(struct bh_parser *parser, const struct bh_rule_line *rule);
 
+/* Can the commands of the rule have what it says of mounts? Reports otherwise. */
+bool bh_parser_mounts_fit(struct bh_parser *parser, const struct bh_rule_line *rule);
+
+/* Leaves the commands that act on mounts. */
+void bh_mask_keep_mounts(uint64_t mask[2]);
+
+/* The bits of what the rule gives that are of this domain. */
+uint32_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain);
+
 /* A rule, from `rule`, `allow` or `deny` on. */
 bool bh_parser_rule(struct bh_parser *parser);

@@ -104,6 +104,7 @@ int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
     report_conflicts(model, &plan);
     bh_plan_report_struck(model, &plan);
     bh_plan_report_names(model, &plan);
+    bh_plan_report_mounts(model, &plan);
     *ret = plan;
     return 0;
 }

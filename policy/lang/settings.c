@@ -14,6 +14,8 @@ static const char *const symlinks[] = { "refuse", "trusted", "follow", NULL };
 static const char *const no_yes[] = { "no", "yes", NULL };
 static const char *const deny_continue[] = { "deny", "continue", NULL };
 static const char *const vsock_peers[] = { "host", "local", "any", NULL };
+static const char *const error_silent[] = { "error", "silent", NULL };
+static const char *const thaw_hold[] = { "thaw", "hold", NULL };
 static const char *const levels[] = { "preferred", "required", "off", NULL };
 
 const struct bh_setting_row bh_settings[] = {
@@ -101,6 +103,31 @@ const struct bh_setting_row bh_settings[] = {
       .listed = BH_LISTED_USERS,
       .doc = "Which users, by name or by a pattern with * and ?: an allow shows them, a deny hides them. "
              "Without it: all." },
+    { .name = "mount",
+      .domain = BH_DOMAIN_MOUNTS,
+      .type = BH_TYPE_PATH,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_MOUNT,
+      .use = BH_USE_COVERED,
+      .deny = true,
+      .doc = "Which mount points, as `path` has it: an allow covers them, a deny strikes them. Without it: "
+             "any." },
+    { .name = "exclude",
+      .domain = BH_DOMAIN_MOUNTS,
+      .type = BH_TYPE_PATH,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_EXCLUDE,
+      .use = BH_USE_EXCLUDED,
+      .doc = "Mount points that this allow does not cover although `mount` matches; another allow may." },
+    { .name = "required",
+      .domain = BH_DOMAIN_MOUNTS,
+      .type = BH_TYPE_PATH,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_REQUIRED,
+      .use = BH_USE_REQUIRED,
+      .doc = "Mount points, of those that this allow covers, that must be frozen or the whole freeze fails; "
+             "what "
+             "cannot be frozen of the others is left out." },
     { .name = "explain-to-client",
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_WORD,
@@ -132,6 +159,41 @@ const struct bh_setting_row bh_settings[] = {
       .initial = BH_VSOCK_HOST,
       .doc = "Who may connect to a virtio socket: the `host` (CID 2), `local` processes of this guest (CID "
              "1), or `any`. Several words unite." },
+    { .name = "freeze-timeout",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_DURATION,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_FREEZE_TIMEOUT_S,
+      .most = BH_FREEZE_TIMEOUT_MAX_S,
+      .initial = 600,
+      .doc = "Time after which the agent thaws by itself what it froze; 0 for never." },
+    { .name = "freeze-expired",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_FREEZE_EXPIRED,
+      .words = error_silent,
+      .doc = "What a thaw answers that comes after that time: an `error`, so that the host does not take its "
+             "copy "
+             "for a consistent one, or, `silent`, that nothing was frozen." },
+    { .name = "freeze-on-restart",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_FREEZE_ON_RESTART,
+      .words = thaw_hold,
+      .doc =
+          "What becomes of file systems that an agent which ended has left frozen: the next one does `thaw` "
+          "them, or `hold` them until a client thaws or their time is up." },
+    { .name = "hook-timeout",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_DURATION,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_HOOK_TIMEOUT_S,
+      .least = 1,
+      .most = BH_HOOK_TIMEOUT_MAX_S,
+      .initial = 60,
+      .doc = "Time that a freeze hook may take before it is ended and counts as failed." },
     { .name = FENCE_PREFIX,
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_FENCE,
@@ -157,6 +219,14 @@ const struct bh_setting_row *bh_setting_of(enum bh_listed listed)
 {
     for (unsigned i = 0; i < bh_n_settings; i++)
         if (bh_settings[i].domain == BH_DOMAIN_NAMES && bh_settings[i].listed == listed)
+            return &bh_settings[i];
+    return NULL;
+}
+
+const struct bh_setting_row *bh_setting_of_rule(const char *name)
+{
+    for (unsigned i = 0; i < bh_n_settings; i++)
+        if (bh_settings[i].domain != BH_DOMAIN_SET && strcmp(bh_settings[i].name, name) == 0)
             return &bh_settings[i];
     return NULL;
 }

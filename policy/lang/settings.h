@@ -10,9 +10,10 @@
 #include "policy/listed.h"
 
 enum bh_setting_domain {
-    BH_DOMAIN_FILE,  /* in the block of a rule for guest-file-open */
-    BH_DOMAIN_NAMES, /* in the block of a rule for commands that list things by name */
-    BH_DOMAIN_SET,   /* `set NAME VALUE`: of the whole policy */
+    BH_DOMAIN_FILE,   /* in the block of a rule for guest-file-open */
+    BH_DOMAIN_NAMES,  /* in the block of a rule for commands that list things by name */
+    BH_DOMAIN_MOUNTS, /* in the block of a rule for commands that act on mounts */
+    BH_DOMAIN_SET,    /* `set NAME VALUE`: of the whole policy */
 };
 
 enum bh_setting_type {
@@ -44,16 +45,20 @@ enum bh_rule_slot {
     BH_SLOT_SYMLINKS,
     BH_SLOT_INTERFACES,
     BH_SLOT_USERS,
+    BH_SLOT_MOUNT,
+    BH_SLOT_EXCLUDE,
+    BH_SLOT_REQUIRED,
     BH_SLOT_COUNT,
 };
 
 struct bh_setting_row {
     const char *name;
     uint8_t domain, type, merge;
-    uint8_t slot;   /* FILE, NAMES: enum bh_rule_slot; SET: enum bh_setting (FENCES_REQUIRED for fences) */
-    bool deny;      /* has a meaning in a deny rule too */
-    uint8_t listed; /* NAMES: what the rule's commands must list (enum bh_listed) */
-    uint16_t verbs; /* FILE: has a meaning only where the rule grants one of these; 0 = always */
+    uint8_t slot;             /* SET: enum bh_setting (FENCES_REQUIRED for fences); else enum bh_rule_slot */
+    bool deny;                /* has a meaning in a deny rule too */
+    uint8_t listed;           /* NAMES: what the rule's commands must list (enum bh_listed) */
+    uint8_t use;              /* PATH: what the paths say (enum bh_path_use) */
+    uint16_t verbs;           /* FILE: has a meaning only where the rule grants one of these; 0 = always */
     const char *const *words; /* NULL at the end */
     uint64_t least, most;     /* SIZE, MODE, DURATION */
     uint64_t initial;         /* where nothing is said */
@@ -65,6 +70,9 @@ extern const unsigned bh_n_settings;
 
 /* The row that speaks of what is listed, or NULL. */
 const struct bh_setting_row *bh_setting_of(enum bh_listed listed);
+
+/* The row of a rule's block for a name, or NULL. */
+const struct bh_setting_row *bh_setting_of_rule(const char *name);
 
 /* The row for a name, or NULL. "fence-net" finds the row of fences and its bit (*ret_fence; 0 for others). */
 const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,

@@ -17,10 +17,12 @@ static inline void bh_free_p(void *p)
     free(*(void **)p);
 }
 
+/* Leaves -1 behind: one that is held for long is closed once. */
 static inline void bh_close_p(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+    *fd = -1;
 }
 
 static inline void bh_fclose_p(FILE **file)

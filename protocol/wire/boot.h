@@ -42,7 +42,7 @@ struct bh_boot {
     uint32_t magic;
     uint32_t source;   /* number of this process as an audit source */
     uint32_t epoch;    /* of a front: upper half of its frame ids; else 0 */
-    uint32_t user;     /* opener: index of its user in the policy slice; else 0 */
+    uint32_t user;     /* opener: index of its user in the policy slice; hook: BH_HOOK_OWED, or 0; else 0 */
     uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
@@ -61,7 +61,8 @@ struct bh_state {
     uint64_t refused_since_ms;            /* CLOCK_BOOTTIME of the first of `refused` */
     uint32_t refused, zero;               /* refusals in that second */
     uint64_t open_handles;
-    uint32_t owed;      /* front: 1 while a request is taken and its reply is not complete */
+    uint32_t owed;      /* front: 1 while a request is taken and its reply is not complete; hook: 1 while thaw
+                           hooks are owed */
     uint32_t line_open; /* front: 1 while a reply line is half sent */
     uint32_t behind;    /* front: bytes of later requests that it holds */
     uint32_t fences;    /* what confine_self achieved, boot.fences included */

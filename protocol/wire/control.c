@@ -56,7 +56,7 @@ static int wait_readable(int socket, int64_t deadline)
 
 /* A question, and what its answer brings. */
 struct exchange {
-    uint16_t op;   /* BH_CONTROL_START or BH_CONTROL_POLICY */
+    uint16_t op;   /* BH_CONTROL_START, BH_CONTROL_POLICY or BH_CONTROL_QUIET */
     uint32_t peer; /* START: which one */
     uint32_t arg;  /* of the answer */
 };
@@ -74,6 +74,8 @@ static int judge(struct exchange *exchange, const struct bh_control *message, in
         return start && message->arg == exchange->peer ? -EACCES : -EAGAIN;
     if (message->op == BH_CONTROL_POLICY && with_fd && !start)
         return bh_take_fd(fd);
+    if (message->op == BH_CONTROL_QUIET && !with_fd)
+        return exchange->op == BH_CONTROL_QUIET ? 0 : -EAGAIN;
     return -EPROTO;
 }
 
@@ -106,6 +108,13 @@ static int ask(int socket, struct exchange *exchange, int timeout_ms)
 int bh_control_start(int socket, uint32_t peer, int timeout_ms)
 {
     struct exchange exchange = { .op = BH_CONTROL_START, .peer = peer };
+
+    return ask(socket, &exchange, timeout_ms);
+}
+
+int bh_control_quiet(int socket, int timeout_ms)
+{
+    struct exchange exchange = { .op = BH_CONTROL_QUIET };
 
     return ask(socket, &exchange, timeout_ms);
 }

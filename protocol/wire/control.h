@@ -2,9 +2,10 @@
  * The eight bytes between the supervisor and its children: who is to be started,
  * ended or introduced. The supervisor reads nothing else from anyone.
  *
- * Child -> supervisor: START, KILL (front and fs), SEGMENT (audit), POLICY (front and workers), LEAVE (fs).
- * Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT, POLICY with one descriptor each, REFUSED with none.
- * A message that is not allowed for the sender's row of the roster ends the sender.
+ * Child -> supervisor: START, KILL (front, fs and storage), SEGMENT (audit), POLICY (front and workers),
+ * LEAVE (fs), QUIET (storage). Supervisor -> child: PEER, CLIENT, SOURCE, SEGMENT, POLICY with one descriptor
+ * each, REFUSED and THAW with none. A message that is not allowed for the sender's row of the roster ends the
+ * sender.
  *
  * Trust: in = PEER; out = CHECKED; called by = supervisor, front, fs, audit
  */
@@ -20,11 +21,15 @@ enum bh_control_op {
     BH_CONTROL_SEGMENT, /* arg: 0; audit wants the next log segment, or gets it */
     BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
     BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
-    BH_CONTROL_CLIENT,  /* arg: enum bh_client_kind; fd: the connection or port to serve (front) */
+    BH_CONTROL_CLIENT,  /* front: arg: enum bh_client_kind; fd: the connection or port to serve. guard: arg:
+                           slot of  the channel; fd: the socket to its storage worker */
     BH_CONTROL_SOURCE, /* arg: source number, + BH_SOURCES_MAX if it is a former owner's; fd: receiving end of
                           its record queue (audit) */
     BH_CONTROL_POLICY, /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
     BH_CONTROL_LEAVE,  /* arg: 0; a successor would serve better: nothing more is sent to it, and it ends */
+    BH_CONTROL_QUIET,  /* arg: 0; file systems are about to be frozen: answered alike when no write of the
+                          audit  process is under way (storage) */
+    BH_CONTROL_THAW,   /* arg: 0; the agent stops in order: thaw (guard) */
     BH_CONTROL_OP_END,
 };
 
@@ -39,10 +44,13 @@ struct bh_control {
     uint32_t arg;
 };
 
-/* Peer numbers: a worker of the channel is its enum bh_worker_id; openers of the fs worker follow. */
+/* Peer numbers: a worker of the channel is its enum bh_worker_id; openers of the fs worker follow, then what
+ * a storage worker needs for a freeze. */
 #define BH_PEER_OPENER 32u    /* BH_PEER_OPENER + index of the rule's user in the policy slice */
 #define BH_PEER_OPENER_MAX 8u /* users that one channel's write rules may name */
 #define BH_PEER_END (BH_PEER_OPENER + BH_PEER_OPENER_MAX)
+#define BH_PEER_GUARD 48u /* bulkhead-thaw */
+#define BH_PEER_HOOK 49u  /* bulkhead-hook; refused if no hooks are configured, or others run */
 
 /* `fd` may be -1. 0 or -errno. */
 int bh_control_send(int socket, uint16_t op, uint32_t arg, int fd);
@@ -55,6 +63,9 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd);
  * The descriptor, or -EACCES (refused), -ETIMEDOUT, -EPROTO, -EPIPE.
  */
 int bh_control_start(int socket, uint32_t peer, int timeout_ms);
+
+/* Has the supervisor see to it that the audit process is not within a write. 0, or as bh_control_start. */
+int bh_control_quiet(int socket, int timeout_ms);
 
 /* Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. */
 int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size);

@@ -77,6 +77,18 @@ uint32_t bh_frozen_state(const struct bh_frozen *frozen)
     return __atomic_load_n(&frozen->state, __ATOMIC_ACQUIRE);
 }
 
+enum bh_frozen_word bh_frozen_says(const struct bh_frozen *frozen, const char *channel, unsigned command)
+{
+    if (bh_frozen_state(frozen) == BH_THAWED)
+        return BH_FROZEN_NOTHING;
+    if (!(bh_commands[command].flags & BH_COMMAND_FROZEN_OK))
+        return BH_FROZEN_REFUSES;
+    if ((command == BH_CMD_GUEST_FSFREEZE_STATUS || command == BH_CMD_GUEST_FSFREEZE_THAW) &&
+        strncmp(frozen->channel, channel, sizeof(frozen->channel)) == 0)
+        return BH_FROZEN_GRANTS;
+    return BH_FROZEN_NOTHING;
+}
+
 static bool lists(const struct bh_frozen *frozen, dev_t device)
 {
     const uint32_t n = mounts_of(frozen);

@@ -23,6 +23,7 @@
 #define BH_FROZEN_MAGIC 0x46525a31u
 #define BH_FROZEN_MOUNTS_MAX 1024u /* file systems of one freeze, those included that were passed over */
 #define BH_FROZEN_PATH_MAX 1024u   /* bytes of a mount point that are kept, with the NUL */
+#define BH_FROZEN_CHANNELS_MAX 8u  /* as many as a policy may open */
 #define BH_FROZEN_BOOT_ID_MAX 37u  /* as /proc/sys/kernel/random/boot_id has it, with a NUL */
 
 enum bh_freeze_state {
@@ -65,16 +66,21 @@ struct bh_frozen {
     uint32_t magic;
     uint32_t state;                          /* enum bh_freeze_state */
     char boot_id[BH_FROZEN_BOOT_ID_MAX + 3]; /* of the boot that it speaks of */
-    char channel[BH_CHANNEL_NAME_MAX];       /* whose freeze it is, or was last */
-    uint64_t began_ns;                       /* CLOCK_REALTIME: of the last freeze; 0: there was none */
-    uint64_t frozen_ns;                      /* CLOCK_REALTIME: when it was complete; 0: it was not */
-    uint64_t thawed_ns;                      /* CLOCK_REALTIME: when it was undone; 0: it was not */
-    uint64_t lease_end_ms;                   /* CLOCK_BOOTTIME: thawed by itself then; 0 = never */
-    uint32_t cause;                          /* enum bh_thaw_cause of that thaw */
-    uint32_t untold; /* 1: thawed though nobody asked, and no client has been told yet */
-    uint32_t
-        hook_owed; /* 1: freeze hooks have begun and thaw hooks are not done; the supervisor's to write */
+    /* The supervisor's to write: what the policy in force says, and who is at which slot. */
+    char slots[BH_FROZEN_CHANNELS_MAX][BH_CHANNEL_NAME_MAX];
+    uint32_t lease_s;   /* a freeze ends by itself after so long; 0 = never */
+    uint32_t hold;      /* 1: a freeze outlives the processes that made it */
+    uint32_t hooks;     /* 1: there are freeze hooks to run */
+    uint32_t hook_owed; /* 1: freeze hooks have begun and thaw hooks are not done */
+    /* The guard's: the present freeze, or the last one. */
     uint32_t n_mounts;
+    char channel[BH_CHANNEL_NAME_MAX]; /* whose it is */
+    uint64_t began_ns;                 /* CLOCK_REALTIME; 0: there was none */
+    uint64_t frozen_ns;                /* CLOCK_REALTIME: when it was complete; 0: it was not */
+    uint64_t thawed_ns;                /* CLOCK_REALTIME: when it was undone; 0: it was not */
+    uint64_t lease_end_ms;             /* CLOCK_BOOTTIME: thawed by itself then; 0 = never */
+    uint32_t cause;                    /* enum bh_thaw_cause of that thaw */
+    uint32_t untold;                   /* 1: thawed though nobody asked, and no client has been told yet */
     struct bh_frozen_mount mounts[BH_FROZEN_MOUNTS_MAX];
 };
 
@@ -93,6 +99,14 @@ const struct bh_frozen *bh_frozen_map(void);
 
 /* enum bh_freeze_state, as it is now. */
 uint32_t bh_frozen_state(const struct bh_frozen *frozen);
+
+/* What a freeze means for a command of this channel, beside what the policy says. */
+enum bh_frozen_word {
+    BH_FROZEN_NOTHING,
+    BH_FROZEN_REFUSES, /* it is not among those that are served meanwhile */
+    BH_FROZEN_GRANTS,  /* whoever froze may ask and thaw, whatever the policy has become */
+};
+enum bh_frozen_word bh_frozen_says(const struct bh_frozen *frozen, const char *channel, unsigned command);
 
 /*
  * May the file system of this descriptor be frozen, so that writing to it would block? What is on no block

@@ -4,9 +4,9 @@
  * The number of a record is known to its writer before it is queued, so that an error
  * to the client can name it: number = sequence * BH_SOURCES_MAX + source, the sequence
  * counted in the writer's state page. Who wrote it is not in the message: it is the
- * socket it came through. Source 0 is the supervisor; the others are
- * 16 * (channel index + 1) + role, role = enum bh_worker_id, or 8 + index of the user
- * for an opener.
+ * socket it came through. Source 0 is the supervisor, 1 the guard of what is frozen, 2 the freeze hooks; the
+ * others are 16 * (channel index + 1) + role, role = enum bh_worker_id, or 8 + index of the user for an
+ * opener.
  *
  * Sending never blocks. The queue is the socket's buffer, one per source, so nobody
  * floods another's evidence out.
@@ -27,6 +27,9 @@
 #define BH_RECORD_COUNTS_MAX 64u /* commands in one summary */
 #define BH_REFUSALS_PER_SECOND 100u
 #define BH_NO_COMMAND UINT16_MAX
+
+#define BH_SOURCE_GUARD 1u
+#define BH_SOURCE_HOOKS 2u
 
 enum bh_record_kind {
     BH_RECORD_ACT = 1, /* about to be done; queued before it is done */

@@ -1,7 +1,7 @@
 /*
  * A program that is confined like one of ours and then tries one thing, given by its
  * arguments: PROFILE OFF REQUIRED PATHS ATTEMPT [ARGUMENT...]. PATHS is what Landlock
- * lets through, ":"-separated, "+" before a writable one.
+ * lets through, ":"-separated, "+" before a writable one, "=" before one whose folders may be listed.
  *
  * It ends with the errno of the attempt (0: it succeeded), or BH_EXIT_CONFINE.
  */
@@ -229,8 +229,9 @@ static uint32_t parse_paths(char *text, struct bh_view_path *ret, uint32_t most)
     while (n < most && (path = strsep(&text, ":"))) {
         if (*path == '\0')
             continue;
-        ret[n].access = BH_ACCESS_READ | (*path == '+' ? BH_ACCESS_WRITE : 0);
-        ret[n++].path = path + (*path == '+');
+        ret[n].access = *path == '=' ? BH_ACCESS_LIST : BH_ACCESS_READ;
+        ret[n].access |= *path == '+' ? BH_ACCESS_WRITE : 0;
+        ret[n++].path = path + (*path == '+' || *path == '=');
     }
     return n;
 }

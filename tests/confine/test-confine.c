@@ -229,6 +229,11 @@ static void test_landlock(void **state)
     assert_int_equal(launch_try(&launch, "open", name, CREATE), 0);
     assert_int_equal(unlink(name), 0);
     assert_int_equal(launch_try(&launch, "mkdir", name, NULL), EACCES);
+    (void)snprintf(list, sizeof(list), "=%s", base);
+    (void)snprintf(name, sizeof(name), "%s/in", base);
+    assert_int_equal(launch_try(&launch, "open", name, READ), 0);
+    assert_int_equal(launch_try(&launch, "open", open_file, READ), EACCES);
+    assert_int_equal(launch_try(&launch, "open", "/dev/null", READ), EACCES);
     launch.off = ONLY(BH_FENCE_NNP);
     assert_int_equal(launch_try(&launch, "open", closed_file, WRITE), 0);
 }

@@ -374,6 +374,17 @@ static void test_all(void **state)
     assert_int_equal(try_open(&s, "outside/file", WRITE), 0);
 }
 
+/* No view: the caller's own mount namespace, with what is mounted later too. */
+static void test_host(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, BH_VIEW_HOST);
+    assert_int_equal(try_open(&s, "outside/file", WRITE), 0);
+    assert_int_equal(try_open(&s, "ro/mount/inside", WRITE), 0);
+}
+
 static void test_root_is_no_path(void **state)
 {
     struct scene s;
@@ -437,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_own_descriptors),
         cmocka_unit_test(test_below_proc_self),
         cmocka_unit_test(test_all),
+        cmocka_unit_test(test_host),
         cmocka_unit_test(test_root_is_no_path),
         cmocka_unit_test(test_old_kernel),
         cmocka_unit_test(test_read_only_stays),

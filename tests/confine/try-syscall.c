@@ -23,8 +23,9 @@ static const struct {
     const char *name;
     const struct bh_filter *filter;
 } filters[] = {
-    { "audit", &bh_filter_audit }, { "front", &bh_filter_front },   { "fs", &bh_filter_fs },
-    { "info", &bh_filter_info },   { "opener", &bh_filter_opener }, { "policyc", &bh_filter_policyc },
+    { "audit", &bh_filter_audit },     { "front", &bh_filter_front },   { "fs", &bh_filter_fs },
+    { "info", &bh_filter_info },       { "opener", &bh_filter_opener }, { "policyc", &bh_filter_policyc },
+    { "storage", &bh_filter_storage },
 };
 
 static long call(char mode, uint64_t number, const uint64_t args[static 6])

@@ -107,6 +107,7 @@ def busy(agent, folder):
     """Every process there can be, each with what it holds."""
     client = agent.client()
     client.ok("guest-get-osinfo")
+    client.ok("guest-get-fsinfo")
     client.open(folder / "new", "w")
     return client
 
@@ -124,7 +125,8 @@ def test_nobody_can_cut_what_the_supervisor_has_mapped(start, folder):
 def test_descriptors(start, folder):
     """Nobody has what is not his: ten numbers for all, and sockets and files of his own beside them."""
     above = {"front": r"socket", "info": r"/proc/self/net/(ipv6_)?route$", "opener": None,
-             "fs": rf"socket|{folder}/new", "audit": r"socket"}
+             "fs": rf"socket|{folder}/new", "audit": r"socket",
+             "storage": r"/proc/\d+/mountinfo$|/sys$|/run/udev/data$"}
     agent = start("open")
     with busy(agent, folder):
         rows = agent.processes()

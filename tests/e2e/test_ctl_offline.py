@@ -375,6 +375,63 @@ def test_explain_says_what_a_rule_hides(folder):
     assert done.returncode == 2 and "guest-ping lists nothing" in done.stderr
 
 
+MOUNTS = """policy 1
+commands 43
+rule data: allow @freeze, @trim {
+    mount beneath { "/data", "/srv" }
+    exclude beneath "/data/scratch"
+    required is "/data/db"
+}
+rule no: deny @freeze { mount glob "/srv/*" }
+"""
+
+
+def test_explain_judges_a_mount(folder):
+    (folder / "policy").write_text(MOUNTS)
+    explain = ["policy", "explain", "--policy", folder / "policy", "--object"]
+    done = ctl(*explain, "/data/db", "guest-fsfreeze-freeze")
+    assert done.returncode == 0 and "on the mount /data/db:" in done.stdout and "It must be frozen" in done.stdout
+    assert 'it covers: beneath "/srv"' in done.stdout and 'it strikes: glob "/srv/*"' in done.stdout
+    done = ctl(*explain, "/data/db", "guest-fstrim")
+    assert done.returncode == 0 and "It must be frozen" not in done.stdout
+    done = ctl(*explain, "/data/scratch/x", "guest-fsfreeze-freeze-list")
+    assert done.returncode == 1 and "it excludes this mount" in done.stdout and "(BH1202)" in done.stdout
+    answer = json.loads(ctl(*explain, "/srv/a", "--json", "guest-fsfreeze-freeze").stdout)
+    assert (answer["verdict"], answer["rule"], answer["required"]) == ("deny", "no", False)
+    assert [row["mounts"] for row in answer["tried"]] == [["beneath /data", "beneath /srv"], ["glob /srv/*"]]
+    assert answer["tried"][0]["excluded"] == ["beneath /data/scratch"] and "excluded" not in answer["tried"][1]
+    assert json.loads(ctl(*explain, "/data/db", "--json", "guest-fsfreeze-freeze").stdout)["required"] is True
+    done = ctl("policy", "explain", "--policy", folder / "policy", "guest-fsfreeze-freeze")
+    assert done.returncode == 0 and "it strikes some mounts and refuses nothing" in done.stdout
+    for odd in ["data", "/data/", "/data/../x"]:
+        done = ctl(*explain, odd, "guest-fstrim")
+        assert done.returncode == 2 and "is no mount point" in done.stderr
+    done = ctl(*explain, "/data", "guest-fsfreeze-thaw")
+    assert done.returncode == 2 and "guest-fsfreeze-thaw lists nothing, and acts on nothing" in done.stderr
+
+
+def test_explain_judges_the_mount_of_a_record(folder):
+    (folder / "policy").write_text(MOUNTS)
+    log = Log(folder / "audit").run().records(2, src="main/storage", cmd="guest-fsfreeze-freeze", obj="/srv/a")
+    done = ctl("policy", "explain", "--policy", folder / "policy", "--dir", log.folder, "--record", 256 + 18)
+    assert done.returncode == 1 and "on the mount /srv/a" in done.stdout and "denied by rule no" in done.stdout
+
+
+def test_cases_about_mounts(folder):
+    (folder / "policy").write_text(MOUNTS)
+    (folder / "cases").write_text("allow guest-fsfreeze-freeze\n"
+                                  "allow guest-fsfreeze-freeze object /data rule data\n"
+                                  "deny guest-fsfreeze-freeze object /\n"
+                                  "deny guest-fsfreeze-freeze-list {\"mountpoints\": []} object /srv/a rule no\n"
+                                  "allow guest-fstrim object /srv/a rule data\n")
+    done = ctl("policy", "test", "--policy", folder / "policy", folder / "cases")
+    assert done.returncode == 0 and "5 cases passed, 0 failed" in done.stdout
+    (folder / "cases").write_text("allow guest-fsfreeze-freeze object /\nallow guest-fstrim object data\n"
+                                  "allow guest-fsfreeze-thaw object /data\n")
+    done = ctl("policy", "test", "--policy", folder / "policy", folder / "cases")
+    assert done.returncode == 1 and "0 cases passed, 3 failed" in done.stdout
+
+
 def test_explain_says_what_is_not_served():
     schema = json.loads((ROOT / "protocol" / "schema.json").read_text())
     for name, served in [("guest-exec", schema["workers"]["exec"]["built"]), ("guest-get-load", True)]:

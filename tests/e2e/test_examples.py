@@ -37,7 +37,7 @@ DROP_INS = [text for text in POLICIES if "commands" not in text]
 
 
 def test_there_are_examples():
-    assert len(WHOLE) == 4 and len(DROP_INS) == 1
+    assert len(WHOLE) == 5 and len(DROP_INS) == 1
 
 
 def test_examples_show_each_setting_condition_and_method():
@@ -49,7 +49,7 @@ def test_examples_show_each_setting_condition_and_method():
     assert {"virtio", "unix-listen", "isa-serial", "vsock-listen"} <= words
 
 
-@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels", "man-other-ways"])
+@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels", "man-other-ways", "man-mounts"])
 def test_policy_compiles(folder, text):
     (folder / "policy").write_text(text)
     done = ctl("policy", "check", "--json", folder / "policy")
@@ -78,6 +78,19 @@ def test_the_inbox_of_the_manual(folder):
         done = ctl("policy", "explain", "--policy", folder / "policy", "--channel", "relay", "guest-file-open",
                    f"path=/srv/inbox/{path}", f"mode={mode}")
         assert done.returncode == verdict, (path, mode, done.stdout, done.stderr)
+
+
+def test_the_mounts_of_the_manual(folder):
+    (folder / "policy").write_text(WHOLE[4])
+    for channel, mount, verdict, required in [
+            ("backup", "/data", "allow", False), ("backup", "/data/db", "allow", True), ("backup", "/", "deny", False),
+            ("backup", "/data/scratch", "deny", False), ("main", "/data/scratch", "allow", False),
+            ("main", "/data/db", "allow", False), ("main", "/var/lib/docker/x", "deny", False)]:
+        answer = json.loads(ctl("policy", "explain", "--policy", folder / "policy", "--channel", channel, "--json", "--object",
+                                mount, "guest-fsfreeze-freeze").stdout)
+        assert (answer["verdict"], answer["required"]) == (verdict, required), (channel, mount, answer)
+    thaw = ["policy", "explain", "--policy", folder / "policy", "guest-fsfreeze-thaw", "--channel"]
+    assert [ctl(*thaw, channel).returncode for channel in ("backup", "main")] == [0, 0]
 
 
 @pytest.mark.root

@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import re
+import shutil
 
 import pytest
 
-from harness import proc_status
+from harness import BUILD, Agent, proc_status, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -20,7 +22,8 @@ rule spool: allow @file-write {{
 }}
 """
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 1, 2, 21
-CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE}
+CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE,
+        "storage": 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_ADMIN}
 
 
 @pytest.fixture
@@ -31,6 +34,7 @@ def agent(start, folder):
     agent = start(POLICY.format(folder))
     with agent.client() as client:
         client.ok("guest-get-osinfo")
+        client.ok("guest-get-fsinfo")
         client.open(folder / "logs" / "f")
         client.open(folder / "spool" / "f", "w")
         yield agent
@@ -78,10 +82,11 @@ def test_every_process_has_a_uid_of_its_own(agent):
     assert len(set(uids)) == len(uids)
 
 
-def test_nobody_but_the_supervisor_holds_sys_admin(agent):
+def test_nobody_but_the_supervisor_and_storage_holds_sys_admin(agent):
+    """Who trims needs it, and has a filter without mount, unshare, setns and the like (tests/confine)."""
     for pid in agent.pids():
         held = any(int(proc_status(pid)[name], 16) >> CAP_SYS_ADMIN & 1 for name in ("CapPrm", "CapEff", "CapBnd"))
-        assert held == (pid == agent.process.pid)
+        assert held == (pid in (agent.process.pid, roles(agent)["storage"]["pid"]))
 
 
 @pytest.mark.parametrize("role", ["front", "audit"])
@@ -126,12 +131,34 @@ def test_info_sees_system_facts_only_and_cannot_write_them(agent):
     assert all("ro" in options and "nosuid" in options for options in mountinfo(pid).values())
 
 
-@pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False)])
+@pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False),
+                                      ("storage", True)])
 def test_network_namespace(agent, role, own):
     pid = roles(agent)[role]["pid"]
     assert (os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")) == own
     assert os.readlink(f"/proc/{pid}/ns/ipc") != os.readlink("/proc/self/ns/ipc")
-    assert os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+    assert (os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")) == (role == "storage")
+
+
+def test_storage_lists_folders_and_reads_no_file(folder):
+    """rogue-storage.c, confined as bulkhead-storage is, tries; what its filter kills is tried in tests/confine."""
+    if not landlock():
+        pytest.skip("this kernel has no Landlock")
+    programs = folder / "bin"
+    programs.mkdir()
+    for path in BUILD.glob("bulkhead*"):
+        if path.is_file() and os.access(path, os.X_OK):
+            shutil.copy(path, programs)
+    shutil.copy(BUILD / "tests" / "e2e" / "rogue-storage", programs / "bulkhead-storage")
+    with Agent(folder / "agent", "open", build=programs) as agent, agent.client() as client:
+        client.send(b'{"execute":"guest-get-fsinfo"}')
+        wait_for(lambda: "tried all" in agent.log_text(), 5, "the attempts")
+        tried = dict(re.findall(r"tried (.*): (.*)", agent.log_text()))
+    assert {tried[path] for path in ("/", "/root", "/etc", "/proc/self", "/sys/class/block")} == {"opened"}
+    assert tried["/sys/devices/system/cpu/online"] == "opened"
+    for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname", "/proc/self/environ", "/proc/self/mem", "/proc/1/environ",
+                 "/dev/null", "/dev/zero", "/dev/vda", "/sys/kernel/notes", "/proc/kcore", "/usr/bin/env"):
+        assert tried[path] == ("Permission denied" if os.path.exists(path) else "No such file or directory"), path
 
 
 def test_front_has_few_descriptors_and_none_of_a_file(agent):

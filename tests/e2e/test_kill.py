@@ -45,7 +45,7 @@ def answer_or_end(client):
 def requests(folder, number):
     """Requests of each kind, with and without a worker, with bulk in and out."""
     path = f"{folder}/new{number}"
-    return [("guest-ping", None), ("guest-get-osinfo", None), ("guest-get-host-name", None),
+    return [("guest-ping", None), ("guest-get-osinfo", None), ("guest-get-fsinfo", None),
             ("guest-file-open", {"path": path, "mode": "w"}), ("guest-file-open", {"path": f"{folder}/data"})]
 
 
@@ -84,7 +84,7 @@ def test_200_random_rounds(agent, folder):
     dice = random.Random(2024)
     client = agent.client()
     created = set()
-    roles = ["front", "info", "fs", "opener", "audit"]
+    roles = ["front", "info", "fs", "opener", "storage", "audit"]
     for number in range(ROUNDS):
         handles = bulk(client, folder)
         victims = agent.processes(roles[number % len(roles)])
@@ -121,11 +121,12 @@ def expect_records(agent, created, folder):
     agent.verify()
 
 
-@pytest.mark.parametrize("role", ["front", "fs", "info", "audit", "opener"])
+@pytest.mark.parametrize("role", ["front", "fs", "info", "storage", "audit", "opener"])
 def test_idle_process_killed(agent, folder, role):
     with agent.client() as client:
         bulk(client, folder)
         client.ok("guest-get-osinfo")
+        client.ok("guest-get-disks")
         rows = agent.processes(role)
         assert rows
         for row in rows:
@@ -133,6 +134,7 @@ def test_idle_process_killed(agent, folder, role):
             wait_for(lambda: row["pid"] not in agent.pids(), 5, "the process to go")
         client = next_request_works(agent, client)
         recover(agent, client)
+        wait_for(lambda: "return" in client.call("guest-get-disks", timeout=SECOND), 10, "storage")
         assert sum(row["restarts"] for row in agent.status()["processes"] if row["role"] == role) >= 1
 
 

@@ -12,6 +12,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What must be frozen may be frozen. */
+static void ask_of_mounts(const struct bh_policy *policy, unsigned command)
+{
+    static const char *const mounts[] = { "/", "/data/db", "/srv/tmp/x", "data", "" };
+
+    for (unsigned i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+        struct bh_str mount = { mounts[i], (uint32_t)strlen(mounts[i]) };
+
+        if (bh_policy_mount_required(policy, command, mount) &&
+            bh_policy_mount(policy, command, mount, NULL).verdict != BH_VERDICT_ALLOW)
+            abort();
+    }
+}
+
 static void ask(const struct bh_policy *policy)
 {
     static const char *const paths[] = { "/", "/a/b", "/var/log/x", "a", "" };
@@ -19,6 +33,7 @@ static void ask(const struct bh_policy *policy)
     for (unsigned command = 0; command <= BH_CMD_COUNT; command++) {
         (void)bh_policy_grants(policy, command);
         (void)bh_policy_name(policy, command, (struct bh_str)BH_STR("eth0:1"), NULL);
+        ask_of_mounts(policy, command);
     }
     for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         for (uint32_t verbs = 0; verbs <= BH_VERB_ALL; verbs++) {

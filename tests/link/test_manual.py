@@ -68,7 +68,8 @@ def test_words_for_a_channel_s_host_are_in_the_manual():
 
 def test_what_the_hook_is_said_to_do_is_true():
     """-F promises nothing as long as no worker freezes, and the sentence goes when one does."""
-    freezes = json.loads(text("protocol/schema.json"))["workers"]["storage"]["built"]
+    schema = json.loads(text("protocol/schema.json"))
+    freezes = schema["workers"]["storage"]["built"] and "planned" not in schema["commands"]["guest-fsfreeze-freeze"]
     assert ("No command of this version freezes" in plain("bulkhead.8")) is not freezes
 
 
@@ -124,6 +125,15 @@ LIMITS = [
 def test_limits_are_in_the_manual(path, name, unit, sentence):
     page = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH LIMITS")[1].split(".SH")[0])
     assert sentence.format(number(path, name) // unit) in page
+
+
+@pytest.mark.parametrize("setting,name,unit,sentence", [
+    ("handle-idle", "BH_IDLE_MAX_S", 86400, "at most {}d"),
+    ("freeze-timeout", "BH_FREEZE_TIMEOUT_MAX_S", 86400, "at most {}d"),
+    ("hook-timeout", "BH_HOOK_TIMEOUT_MAX_S", 3600, "at most {}h")])
+def test_bounds_of_settings_are_in_the_manual(setting, name, unit, sentence):
+    page = re.sub(r"\s+", " ", plain("bulkhead-policy.5").split(f".BI {setting} ")[-1].split(".TP")[0])
+    assert sentence.format(number("policy/blob.h", name) // unit) in page
 
 
 def test_deadlines_are_in_the_reference():

@@ -30,6 +30,7 @@ FORBIDDEN = {
     "bulkhead-front": OPEN | NETWORK | {"socketpair", "memfd_create"} | PROCESS | MOUNT | IDENTITY | CHANGE,
     "bulkhead-info": NETWORK - {"socket", "bind"} | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-fs": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
+    "bulkhead-storage": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},
     "bulkhead-policyc": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
@@ -37,7 +38,7 @@ FORBIDDEN = {
     "bulkheadctl": {"seccomp_init", "mount", "system", "popen"},
 }
 # May be in a library that all share, but not named by the program's own objects.
-FORBIDDEN_OWN = {"bulkhead-front": PASSING, "bulkhead-info": PASSING}
+FORBIDDEN_OWN = {"bulkhead-front": PASSING, "bulkhead-info": PASSING, "bulkhead-storage": PASSING}
 SHARED = {"fd.c.o"}
 
 

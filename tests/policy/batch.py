@@ -58,6 +58,9 @@ class Batch:
                 path = request["path"].encode()
                 self.send(f"open {request['channel']} {request['verbs']} {int(request['found'])} {int(request['regular'])} "
                           f"{request['user'] or '-'} {len(path)}", path)
+            elif "mount" in request:
+                mount = request["mount"].encode()
+                self.send(f"{request.get('ask', 'mount')} {request['channel']} {request['command']} {len(mount)}", mount)
             elif "listed" in request:
                 name = request["listed"].encode()
                 self.send(f"name {request['channel']} {request['command']} {len(name)}", name)

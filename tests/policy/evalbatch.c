@@ -9,6 +9,8 @@
  *   slice CHANNEL                  prints the bytes of the slice in hex, the digest as zeros
  *   ask CHANNEL COMMAND            prints verdict and rule
  *   name CHANNEL COMMAND LEN       then LEN bytes: what is listed; prints verdict and rule
+ *   mount CHANNEL COMMAND LEN      then LEN bytes: a mount point; prints verdict and rule
+ *   required CHANNEL COMMAND LEN   the same, but prints "required" or "optional" for "allow", and no rule
  *   open CHANNEL VERBS FOUND REGULAR USER LEN   then LEN bytes: the path; prints verdict and rule
  */
 #include <errno.h>
@@ -172,6 +174,23 @@ static void judge_name(struct batch *batch, char **line)
     print_decision(policy, bh_policy_name(policy, (unsigned)command, listed, NULL));
 }
 
+static void judge_mount(struct batch *batch, char **line, bool required)
+{
+    const struct bh_policy *policy = &batch->policies[find_channel(batch, word(line))];
+    const char *name = word(line);
+    int command = name ? bh_command_find(name, strlen(name)) : -1;
+    struct bh_str mount = read_bytes(&batch->arena, number(word(line)));
+    struct bh_decision decision;
+
+    if (command < 0)
+        bad("there is no such command");
+    decision = bh_policy_mount(policy, (unsigned)command, mount, NULL);
+    if (decision.verdict == BH_VERDICT_ALLOW && required)
+        (void)puts(bh_policy_mount_required(policy, (unsigned)command, mount) ? "required -" : "optional -");
+    else
+        print_decision(policy, decision);
+}
+
 /* The index of a user's name in the slice; "-" is nobody. */
 static uint32_t find_user(const struct bh_policy *policy, const char *name)
 {
@@ -205,6 +224,8 @@ static void run(struct batch *batch, const char *command, char **line)
         ask(batch, line);
     else if (strcmp(command, "name") == 0)
         judge_name(batch, line);
+    else if (strcmp(command, "mount") == 0 || strcmp(command, "required") == 0)
+        judge_mount(batch, line, *command == 'r');
     else if (strcmp(command, "open") == 0)
         open_file(batch, line);
     else

@@ -21,6 +21,8 @@ FOPEN = [1, 2 | 4 | 8, 4 | 16, 1 | 2, 1 | 2 | 4 | 8, 1 | 4 | 16]
 AGREE = {"user": None, "max-size": "0", "create-mode": "0600", "types": "regular", "symlinks": "refuse"}
 MATTERS = {"max-size": VERBS["write"] | VERBS["append"], "create-mode": VERBS["create"]}
 ACCOUNTS = {"root", "www"}
+FREEZING = ["guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list"]
+MOUNTING = FREEZING + ["guest-fstrim"]
 LISTS = {"interfaces": ["guest-network-get-interfaces", "guest-network-get-route"], "users": ["guest-get-users"]}
 
 
@@ -44,6 +46,8 @@ def names(rule, command):
     targets = set(rule["targets"])
     if rule["effect"] == "deny" and has_block(rule):
         return command == OPEN
+    if rule["effect"] == "deny" and rule["mounts"] and command not in MOUNTING:
+        return False
     if command in targets:
         return True
     shared = command != OPEN and CLASSES[command] >= FILE_CLASSES
@@ -73,7 +77,21 @@ def is_clean(path):
     return path == "/" or (path.startswith("/") and all(part not in ("", ".", "..") for part in path[1:].split("/")))
 
 
+def mount_matches(rule, use, mount):
+    return any(path_matches(kind, path, mount) for of, kind, path in rule["mounts"] if of == use)
+
+
+def covers(rule, mount):
+    """An allow, a mount point."""
+    if not is_clean(mount):
+        return all(use == "required" for use, *_ in rule["mounts"])
+    limited = any(use == "mount" for use, *_ in rule["mounts"])
+    return (not limited or mount_matches(rule, "mount", mount)) and not mount_matches(rule, "exclude", mount)
+
+
 def allow_matches(policy, rule, request):
+    if request["command"] in MOUNTING:
+        return "mount" not in request or covers(rule, request["mount"])
     if request["command"] != OPEN:
         return not rule["names"] or "listed" not in request or some_name_matches(rule, request["listed"])
     verbs = request["verbs"]
@@ -90,6 +108,8 @@ def allow_matches(policy, rule, request):
 
 
 def deny_matches(rule, request):
+    if request["command"] in MOUNTING and rule["mounts"]:
+        return "mount" in request and (not is_clean(request["mount"]) or mount_matches(rule, "mount", request["mount"]))
     if request["command"] != OPEN:
         return not rule["names"] or ("listed" in request and some_name_matches(rule, request["listed"]))
     if request["verbs"] and not request["verbs"] & rule_verbs(rule):
@@ -131,6 +151,10 @@ def decide(policy, request):
         return "no-rule", {"-"}
     denies = [rule for rule in rules if rule["effect"] == "deny" and deny_matches(rule, request)]
     left = {rule["name"] for rule in allows if all(rule["name"] in deny["except"] for deny in denies)}
+    if left and request.get("ask") == "required":
+        required = command in FREEZING and is_clean(request["mount"]) and \
+            any(mount_matches(rule, "required", request["mount"]) for rule in allows)
+        return "required" if required else "optional", {"-"}
     return ("allow", left) if left else ("denied", {rule["name"] for rule in denies})
 
 
@@ -157,6 +181,7 @@ def render_rule(rule):
     if rule["except"]:
         text += f" except {', '.join(rule['except'])}"
     lines = [f"    path {kind} \"{path}\"" for kind, path in rule["paths"]]
+    lines += [f"    {use} {kind} \"{path}\"" for use, kind, path in rule["mounts"]]
     if rule["names"]:
         lines.append(f"    {rule['lists']} " + " ".join(f'"{name}"' for name in rule["names"]))
     if rule["verbs"]:
@@ -215,6 +240,16 @@ def random_listing(random):
     return lists, ["@net"] if lists == "interfaces" and random.random() < 0.5 else targets
 
 
+def random_mounts(random, effect):
+    """(mounts, targets) of a rule that may have mounts."""
+    targets = random.choice([["@freeze"], ["@trim"], ["@freeze", "@trim"], [random.choice(MOUNTING), "guest-fsfreeze-thaw"],
+                             [random.choice(MOUNTING)], ["@freeze", "guest-fstrim"]])
+    uses = ["mount", "mount", "exclude", "required"] if effect == "allow" else ["mount"]
+    if not set(targets) & {"@freeze", *FREEZING}:
+        uses = [use for use in uses if use != "required"]
+    return [(random.choice(uses), *random_condition(random)) for _ in range(random.randint(0, 4))], targets
+
+
 def random_settings(random):
     return {"user": random.choice(["root", "www", "www", "ghost"]), "max-size": random.choice(["0", "0", "4096"]),
             "create-mode": random.choice(["0600", "0640"]), "types": random.choice(["regular", "any"]),
@@ -224,7 +259,7 @@ def random_settings(random):
 def random_rule(random, policy, number, settings):
     """A rule that is valid by itself."""
     rule = {"name": f"r{number}", "effect": random.choice(["allow", "allow", "deny"]), "except": [], "paths": [], "verbs": [],
-            "on": [], "lists": None, "names": [], **AGREE}
+            "on": [], "lists": None, "names": [], "mounts": [], **AGREE}
     files = random.random() < 0.6
     rule["targets"] = random_targets(random, files)
     if len(policy["channels"]) > 1 and (rule["effect"] == "allow" or random.random() < 0.5):
@@ -238,6 +273,8 @@ def random_rule(random, policy, number, settings):
     if not files and random.random() < 0.5:
         rule["lists"], rule["targets"] = random_listing(random)
         rule["names"] = [random_pattern(random) for _ in range(random.randint(0, 3))]
+    elif not files and random.random() < 0.6:
+        rule["mounts"], rule["targets"] = random_mounts(random, rule["effect"])
     if rule["effect"] == "deny":
         return rule
     if not files and (OPEN in rule["targets"] or "@file-write" in rule["targets"]):
@@ -266,6 +303,30 @@ def random_policy(random):
     return policy
 
 
+def asked_path(random, conditions):
+    """Any path, one that a condition speaks of, or one that is not clean."""
+    path = random_path(random, PARTS + ["c"])
+    if conditions and random.random() < 0.6:
+        kind, path = random.choice(conditions)
+        path = path.replace("*", random.choice(["", "a", "b"])).replace("?", "b") or "/"
+        if kind == "beneath" and random.random() < 0.5:
+            path = path.rstrip("/") + random_path(random, PARTS)
+    if random.random() < 0.1:
+        path = random.choice([path + "/", path + "/..", "." + path, path[1:], "/." + path, path + "//a"])
+    return path
+
+
+def random_mount(random, policy, request):
+    """A command that acts on mounts, or a neighbour of it; for a mount, for whether it is required, or for the command."""
+    request["command"] = random.choice(MOUNTING + ["guest-fsfreeze-thaw"])
+    if request["command"] in MOUNTING and random.random() < 0.9:
+        request["mount"] = asked_path(random, [(kind, path) for file in policy["files"] for rule in file
+                                               for _, kind, path in rule["mounts"]])
+        if random.random() < 0.4:
+            request["ask"] = "required"
+    return request
+
+
 def random_request(random, policy):
     request = {"channel": random.choice(sorted(policy["channels"])), "command": OPEN}
     if random.random() < 0.3:
@@ -274,18 +335,12 @@ def random_request(random, policy):
             request["listed"] = random.choice(NAMES + ["", "lo", "eth0:10", "\n"])
         return request
     if random.random() < 0.3:
+        return random_mount(random, policy, request)
+    if random.random() < 0.3:
         request["command"] = random.choice(COMMANDS + ["guest-unknown"])
         if request["command"] != OPEN:
             return request
-    path = random_path(random, PARTS + ["c"])
-    conditions = [condition for file in policy["files"] for rule in file for condition in rule["paths"]]
-    if conditions and random.random() < 0.6:
-        kind, path = random.choice(conditions)
-        path = path.replace("*", random.choice(["", "a", "b"])).replace("?", "b") or "/"
-        if kind == "beneath" and random.random() < 0.5:
-            path = path.rstrip("/") + random_path(random, PARTS)
-    if random.random() < 0.1:
-        path = random.choice([path + "/", path + "/..", "." + path, path[1:], "/." + path, path + "//a"])
+    path = asked_path(random, [condition for file in policy["files"] for rule in file for condition in rule["paths"]])
     request.update(path=path, verbs=random.choice(FOPEN + [random.randint(0, ALL_VERBS)]), found=random.random() < 0.5,
                    regular=random.random() < 0.7, user=random.choice([None, "www", "root"]))
     return request

@@ -72,7 +72,7 @@ def test_same_verdict_and_rule(batch):
             assert (verdict, rule in names) == (expected, True), (SEED, policy, request, rule, names)
             seen[verdict] = seen.get(verdict, 0) + 1
     if PAIRS >= 20000:
-        assert set(seen) == {"allow", "not-granted", "no-rule", "denied"}, seen
+        assert set(seen) == {"allow", "not-granted", "no-rule", "denied", "required", "optional"}, seen
         assert sum(seen.values()) > PAIRS * 0.9, (seen, refused)
 
 
@@ -97,11 +97,13 @@ def test_a_deny_never_allows(batch):
         before = verdicts(batch, policy, requests)
         deny = model.random_rule(source, policy, 99, {})
         denies = {rule["name"] for file in policy["files"] for rule in file if rule["effect"] == "deny"}
-        deny.update(effect="deny", **{"except": [name for name in deny["except"] if name not in denies]}, **model.AGREE)
+        deny.update(effect="deny", mounts=[("mount", kind, path) for _, kind, path in deny["mounts"]],
+                    **{"except": [name for name in deny["except"] if name not in denies]}, **model.AGREE)
         policy["files"][-1].append(deny)
         assert compiles(batch, policy)
         after = verdicts(batch, policy, requests)
-        assert all(old == "allow" for old, new in zip(before, after) if new == "allow"), (SEED, policy)
+        for answer in ("allow", "optional"):
+            assert all(old == answer for old, new in zip(before, after) if new == answer), (SEED, policy)
         changed += before != after
     assert changed or PAIRS < 20000
 

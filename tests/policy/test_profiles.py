@@ -23,6 +23,8 @@ def read_cases(name):
 
 
 def request(command, arguments, listed):
+    if listed and command in model.MOUNTING:
+        return {"channel": "main", "command": command, "mount": listed}
     if listed:
         return {"channel": "main", "command": command, "listed": listed}
     return {"channel": "main", "command": command, "path": arguments.get("path"), "found": False, "regular": True,

@@ -33,6 +33,9 @@ void fixture_init(struct fixture *f)
     };
 }
 
+/* Nothing is frozen here but what a test says. */
+struct bh_frozen fixture_frozen;
+
 void fixture_deny(struct fixture *f, unsigned command)
 {
     f->slice.commands[command].count = 0;
@@ -50,6 +53,7 @@ void fixture_start(struct fixture *f)
     f->client = client[0];
     f->supervisor = control[0];
     f->audit = audit[0];
+    f->front.frozen = &fixture_frozen;
     f->front.audit = (struct bh_audit){ .fd = audit[1], .source = 16, .state = &f->page };
     if (bh_front_init(&f->front, control[1], client[1], FIXTURE_EPOCH) < 0)
         abort();

@@ -23,6 +23,8 @@ struct fixture {
 
 #define FIXTURE_EPOCH 7u
 
+extern struct bh_frozen fixture_frozen;
+
 /* Makes the sockets and grants everything. */
 void fixture_init(struct fixture *f);
 /* Takes a command away, before the start. */

@@ -11,6 +11,10 @@ static const char text[] =
     "rule more: allow @file-read on a {\n path is \"/log\"\n}\n"
     "rule net: allow @net on a {\n interfaces \"eth0\" \"en*\"\n}\n"
     "rule who: allow guest-get-users on a {\n users \"bob\"\n}\n"
+    "rule ice: allow @freeze, @trim on a {\n mount beneath \"/data\"\n exclude is \"/data/a\"\n required is "
+    "\"/data/b\"\n}\n"
+    "rule trim: allow guest-fstrim on a {\n mount is \"/log\"\n exclude is \"/x\"\n}\n"
+    "rule dry: deny @trim on a {\n mount is \"/data/b\"\n}\n"
     "deny @info except info\ndeny @file-read except web, more {\n path is \"/web/k\"\n}\n";
 
 struct copy {
@@ -51,7 +55,7 @@ static void good_slice_opens(void **state)
 
     (void)state;
     assert_int_equal(bh_policy_open(&policy, copy.slice, copy.size), 0);
-    assert_int_equal(policy.n_rules, 7);
+    assert_int_equal(policy.n_rules, 10);
     assert_int_equal(policy.n_users, 1);
     assert_int_equal(policy.users[0].uid, 33);
     assert_int_equal(policy.users[0].gid, 34);
@@ -129,6 +133,12 @@ static void lies_in_the_head(void **state)
     REFUSED(slice->settings[BH_SET_COMMANDS] = BH_CMD_COUNT + 1);
     REFUSED(slice->settings[BH_SET_VSOCK_PEERS] = 0);
     REFUSED(slice->settings[BH_SET_VSOCK_PEERS] = BH_VSOCK_ALL + 1);
+    REFUSED(slice->settings[BH_SET_FREEZE_TIMEOUT_S] = BH_FREEZE_TIMEOUT_MAX_S + 1);
+    REFUSED(slice->settings[BH_SET_FREEZE_EXPIRED] = 2);
+    REFUSED(slice->settings[BH_SET_FREEZE_ON_RESTART] = 2);
+    REFUSED(slice->settings[BH_SET_HOOK_TIMEOUT_S] = 0);
+    REFUSED(slice->settings[BH_SET_HOOK_TIMEOUT_S] = BH_HOOK_TIMEOUT_MAX_S + 1);
+    REFUSED(slice->settings[BH_SET_END] = 1);
     REFUSED(slice->settings[BH_SET_COUNT - 1] = 1);
     REFUSED(slice->sections[BH_SECTION_RULES].offset += 8);
     REFUSED(slice->sections[BH_SECTION_RULES].count++);
@@ -162,19 +172,43 @@ static void lies_in_a_rule(void **state)
     REFUSED(rules[1].n_paths = 9);
     REFUSED(rules[1].first_path = UINT32_MAX);
     REFUSED(rules[2].n_excepts = 1);
-    REFUSED(rules[5].first_except = UINT32_MAX);
-    REFUSED(rules[6].user = 0);
+    REFUSED(rules[8].first_except = UINT32_MAX);
+    REFUSED(rules[9].user = 0);
+}
+
+/* Paths 0 and 1 are of files, 2 to 4 of `ice`, 5 and 6 of `trim`, 7 of `dry`, 8 of the last deny. */
+static void lies_about_mounts(void **state)
+{
+    (void)state;
+    REFUSED(paths[2].use = BH_USE_REQUIRED + 1);
+    REFUSED(paths[2].use = BH_USE_REQUIRED);
+    REFUSED(paths[3].use = BH_USE_COVERED; paths[2].use = BH_USE_EXCLUDED);
+    REFUSED(paths[6].use = BH_USE_REQUIRED);
+    REFUSED(paths[7].use = BH_USE_EXCLUDED);
+    REFUSED(paths[7].use = BH_USE_REQUIRED);
+    REFUSED(paths[0].use = BH_USE_EXCLUDED);
+    REFUSED(paths[1].use = BH_USE_REQUIRED);
+    REFUSED(paths[8].use = BH_USE_EXCLUDED);
+    REFUSED(paths[4].kind = BH_PATH_GLOB + 1);
+    REFUSED(rules[5].n_paths = 100);
+    REFUSED(rules[5].first_path = UINT32_MAX);
+    REFUSED(rules[5].user = 0);
+    REFUSED(rules[5].first_name = 0; rules[5].n_names = 1);
+    REFUSED(rules[7].first_path = 3);
+    REFUSED(rules[0].n_paths = 1);
+    REFUSED(rules[3].n_paths = 1);
+    REFUSED(rules[8].n_paths = 1);
+    REFUSED(strings[paths[4].text + 1] = '/');
 }
 
 static void lies_in_the_tables(void **state)
 {
     (void)state;
-    REFUSED(index[0] = 7);
+    REFUSED(index[0] = 10);
     REFUSED(index[0] = 1);
     REFUSED(slice->commands[0].count++);
     REFUSED(slice->commands[BH_CMD_COUNT - 1].first = UINT32_MAX);
     REFUSED(paths[0].kind = 3);
-    REFUSED(paths[0].zero = 1);
     REFUSED(paths[0].len++);
     REFUSED(paths[0].text++);
     REFUSED(strings[paths[0].text] = 'x');
@@ -182,7 +216,7 @@ static void lies_in_the_tables(void **state)
     REFUSED(strings[paths[0].text + 1] = (char)0xff);
     REFUSED(strings[slice->sections[BH_SECTION_STRINGS].count - 1] = 'x');
     REFUSED(excepts[1] = excepts[2]);
-    REFUSED(excepts[1] = 5);
+    REFUSED(excepts[1] = 8);
     REFUSED(names[0].len++);
     REFUSED(names[0].text++);
     REFUSED(strings[names[0].text + 1] = '/');
@@ -212,8 +246,11 @@ static void any_byte_changed(void **state)
             if (bh_policy_open(&policy, copy.slice, copy.size) == 0) {
                 (void)bh_policy_file(&policy, &file, NULL);
                 (void)bh_policy_name(&policy, BH_CMD_GUEST_GET_USERS, (struct bh_str)BH_STR("bob"), NULL);
-                for (unsigned command = 0; command < BH_CMD_COUNT; command++)
+                for (unsigned command = 0; command < BH_CMD_COUNT; command++) {
                     (void)bh_policy_grants(&policy, command);
+                    (void)bh_policy_mount(&policy, command, (struct bh_str)BH_STR("/data/b"), NULL);
+                    (void)bh_policy_mount_required(&policy, command, (struct bh_str)BH_STR("/data/b"));
+                }
             }
             ((unsigned char *)copy.slice)[i] ^= (unsigned char)(1u << bit);
         }
@@ -266,6 +303,7 @@ int main(void)
         cmocka_unit_test(unaligned_memory_is_refused),
         cmocka_unit_test(lies_in_the_head),
         cmocka_unit_test(lies_in_a_rule),
+        cmocka_unit_test(lies_about_mounts),
         cmocka_unit_test(lies_in_the_tables),
         cmocka_unit_test(any_byte_changed),
         cmocka_unit_test(lies_in_a_bundle),

@@ -2,6 +2,7 @@
 #include "tests/unit/policy-fixture.h"
 
 #include "policy/listed.h"
+#include "policy/match.h"
 #include "protocol/codes.h"
 
 static struct bh_decision open_as(const struct fixture *f, const char *path, uint32_t verbs)

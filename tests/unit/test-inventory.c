@@ -17,8 +17,8 @@
 #include "protocol/commands.h"
 #include "protocol/wire/codec.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/numbered.h"
+#include "workers/lib/procfile.h"
 
 #define HZ 100u
 #define MAX 8u

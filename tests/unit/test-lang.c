@@ -270,14 +270,24 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nallow @info, @file-read {\n types any\n}\n",
           "write another rule for the other commands" },
         { "policy 1\nallow guest-file-read {\n types any\n}\n", "let it name guest-file-open" },
-        { "policy 1\ndeny @file-read {\n user www\n}\n", "policy:3:2: a deny opens nothing" },
+        { "policy 1\ndeny @file-read {\n user www\n}\n", "policy:3:2: a deny grants nothing" },
         { "policy 1\nallow @info except x\n", "policy:2:13: only a deny has exceptions" },
         { "policy 1\nrule a: deny @info\ndeny @net except a\n", "policy:3:18: 'a' is a deny" },
         { "policy 1\nrule a: allow @info\nrule a: allow @net\n",
           "policy:3:1: the name 'a' is taken by the rule at policy:2" },
         { "policy 1\nset explain-to-client maybe\n", "policy:2:23: one of these words: no yes" },
         { "policy 1\nset handle-idle 5\n", "policy:2:17: a time" },
-        { "policy 1\nset handle-idle 367d\n", "policy:2:17: a time" },
+        { "policy 1\nset handle-idle 367d\n",
+          "policy:2:17: a time such as 30s, 10m, 2h or 1d (366d is the most; "
+          "0 for never)" },
+        { "policy 1\nset freeze-timeout 367d\n", "policy:2:20: a time" },
+        { "policy 1\nset freeze-timeout 31622401s\n", "policy:2:20: a time" },
+        { "policy 1\nset freeze-expired quiet\n", "policy:2:20: one of these words: error silent" },
+        { "policy 1\nset freeze-on-restart keep\n", "policy:2:23: one of these words: thaw hold" },
+        { "policy 1\nset hook-timeout 0\n",
+          "policy:2:18: a time such as 30s, 10m, 2h or 1d (1h is the most, 1s "
+          "the least) should" },
+        { "policy 1\nset hook-timeout 3601s\n", "policy:2:18: a time" },
         { "policy 1\nset handle-idle 1m\nset handle-idle 1m\n", "policy:3:5: `handle-idle` is set twice" },
         { "policy 1\nset fence-net off\nset fence-net preferred\n", "policy:3:5: `fence-net` is set twice" },
         { "policy 1\nset fence-moat off\n", "there is no setting 'fence-moat'" },
@@ -362,6 +372,38 @@ static void values_of_settings(void **state)
     assert_int_equal(f.policy.rules[0].symlinks, BH_SYMLINKS_TRUSTED);
     assert_int_equal(f.policy.rules[0].verbs, BH_VERB_ALL);
     fixture_end(&f);
+}
+
+static uint64_t value_of(const char *line, enum bh_setting setting)
+{
+    char text[200];
+    struct fixture f;
+    uint64_t value;
+
+    (void)snprintf(text, sizeof(text), "policy 1\n%s\n", line);
+    fixture_good(&f, text);
+    value = f.policy.slice->settings[setting];
+    fixture_end(&f);
+    return value;
+}
+
+static void settings_of_freezing(void **state)
+{
+    (void)state;
+    assert_int_equal(value_of("", BH_SET_FREEZE_TIMEOUT_S), 600);
+    assert_int_equal(value_of("set freeze-timeout 0", BH_SET_FREEZE_TIMEOUT_S), 0);
+    assert_int_equal(value_of("set freeze-timeout 1s", BH_SET_FREEZE_TIMEOUT_S), 1);
+    assert_int_equal(value_of("set freeze-timeout 31622399s", BH_SET_FREEZE_TIMEOUT_S),
+                     BH_FREEZE_TIMEOUT_MAX_S - 1);
+    assert_int_equal(value_of("set freeze-timeout 366d", BH_SET_FREEZE_TIMEOUT_S), BH_FREEZE_TIMEOUT_MAX_S);
+    assert_int_equal(value_of("", BH_SET_FREEZE_EXPIRED), 0);
+    assert_int_equal(value_of("set freeze-expired silent", BH_SET_FREEZE_EXPIRED), 1);
+    assert_int_equal(value_of("", BH_SET_FREEZE_ON_RESTART), 0);
+    assert_int_equal(value_of("set freeze-on-restart hold", BH_SET_FREEZE_ON_RESTART), 1);
+    assert_int_equal(value_of("", BH_SET_HOOK_TIMEOUT_S), 60);
+    assert_int_equal(value_of("set hook-timeout 1s", BH_SET_HOOK_TIMEOUT_S), 1);
+    assert_int_equal(value_of("set hook-timeout 3599s", BH_SET_HOOK_TIMEOUT_S), BH_HOOK_TIMEOUT_MAX_S - 1);
+    assert_int_equal(value_of("set hook-timeout 1h", BH_SET_HOOK_TIMEOUT_S), BH_HOOK_TIMEOUT_MAX_S);
 }
 
 static void peers_of_virtio_sockets(void **state)
@@ -902,6 +944,7 @@ int main(void)
         cmocka_unit_test(diagnostics_are_bounded),
         cmocka_unit_test(errors_say_where_and_what),
         cmocka_unit_test(values_of_settings),
+        cmocka_unit_test(settings_of_freezing),
         cmocka_unit_test(peers_of_virtio_sockets),
         cmocka_unit_test(missing_accounts_are_warned_of),
         cmocka_unit_test(groups),

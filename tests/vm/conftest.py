@@ -13,14 +13,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("vm")
 
 
-def boot(**options):
-    """A guest, or a skipped test with the reason why this machine can have none."""
+def boot(more=(), **options):
+    """A guest with our programs, and `more`, or a skipped test with the reason why this machine can have none."""
     try:
         image.check_tools()
-        image.kernel()
+        image.kernel(bool(options.get("disks")))
     except image.Missing as reason:
         pytest.skip(str(reason))
-    return Guest(programs=programs(), **options)
+    return Guest(programs=[*programs(), *more], **options)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from harness import Client, wait_for
 
 PORT = "org.qemu.guest_agent.0"
 BOOT_SECONDS = 90
-MEMORY = "384M"
+MEMORY = "384M"  # most of what is unpacked at boot is there twice for a moment
 
 
 ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"]}
@@ -144,10 +144,13 @@ class Qmp:
 
 
 class Guest:
-    """`start` is a shell script that the guest runs when it is up; `programs` go to its /usr/bin, `files` where they say."""
+    """`start` is a shell script that the guest runs when it is up; `programs` go to its /usr/bin, `files` where they say.
 
-    def __init__(self, start="", programs=(), files=None, links=False):
-        self.start_script, self.links = start, links
+    `disks` are arguments of QEMU's that give it disks; it loads what they need when `load_disks` is called.
+    """
+
+    def __init__(self, start="", programs=(), files=None, links=False, disks=()):
+        self.start_script, self.links, self.disks = start, links, list(disks)
         self.programs, self.files = list(programs), dict(files or {})
         self.folder = self.process = self.sh = self.qmp = None
 
@@ -169,11 +172,11 @@ class Guest:
 
     def boot(self, accelerator):
         image.check_tools()
-        kernel = image.kernel()
+        kernel = image.kernel(bool(self.disks))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bh-vm-", dir="/tmp"))
         if self.start_script:
             self.files["etc/start"] = self.start_script + "\n"
-        image.initramfs(self.folder / "initramfs", self.programs, self.files)
+        image.initramfs(self.folder / "initramfs", self.programs, self.files, bool(self.disks))
         began = time.monotonic()
         with open(self.folder / "qemu", "wb") as log:
             self.process = subprocess.Popen(self.command(kernel, accelerator), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -199,7 +202,7 @@ class Guest:
                 "-chardev", f"socket,id=shell,path={folder}/shell,server=on,wait=off",
                 "-device", "virtserialport,chardev=shell,name=test.shell,nr=1,id=shell-port",
                 "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",
-                "-device", f"virtserialport,chardev=agent,name={PORT},nr=2,id=agent"]
+                "-device", f"virtserialport,chardev=agent,name={PORT},nr=2,id=agent", *self.disks]
 
     def connect(self, name):
         """To a socket of QEMU's, which may be about to be made."""
@@ -224,6 +227,9 @@ class Guest:
         done = self.sh.run(command, seconds)
         assert not check or done.status == 0, f"guest: {command}: status {done.status}\n{done.text}\n{self.console()}"
         return done.text if check else done
+
+    def load_disks(self):
+        self.shell("while read -r module; do insmod /modules/$module || exit 1; done </modules/disk-order", 60)
 
     def client(self, timeout=10.0):
         """A host that is attached to the agent's port for as long as it is open. QEMU's queue of them has one place."""

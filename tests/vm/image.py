@@ -6,6 +6,8 @@ takes a tenth of a second and so it cannot be stale.
 """
 
 import contextlib
+import hashlib
+import lzma
 import os
 import pathlib
 import re
@@ -21,10 +23,14 @@ from harness import BUILD
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("BULKHEAD_VM_CACHE") or BUILD / "vm").resolve()
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
+DISK_KERNEL_PACKAGE = "linux-image-amd64"  # the other knows no SATA and no USB
 MODULES = ["virtio_pci", "virtio_console", "vsock_loopback"]
+# What a guest with disks loads when it is up: the other guests need not wait for it.
+DISK_MODULES = ["virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "xhci_pci", "usb_storage", "loop", "dm_mod",
+                "crc32c_generic", "cryptomgr", "aes_generic", "ecb", "xts", "dm_crypt", "raid1", "ext4", "xfs", "btrfs"]
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "lz4": "lz4", "strip": "binutils"}
 PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
-            "bulkhead-policyc", "bulkheadctl"]
+            "bulkhead-policyc", "bulkhead-storage", "bulkheadctl"]
 FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n",
          "etc/group": "root:x:0:\nalice:x:1000:\n",
          "etc/hostname": "guest\n",
@@ -53,16 +59,16 @@ def output(*command, **options):
 
 # The kernel.
 
-def kernel():
-    """The folder with vmlinux and modules/, made at the first call on this machine."""
-    folder = CACHE / "kernel"
+def kernel(disks=False):
+    """The folder with vmlinux and modules/, made at the first call on this machine; the one for disks by its modules."""
+    folder = CACHE / ("kernel" if not disks else f"kernel-{hashlib.sha256(' '.join(DISK_MODULES).encode()).hexdigest()[:8]}")
     if not folder.exists():
         check_tools()
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-") as scratch:
             scratch = pathlib.Path(scratch)
             try:
-                fetch_kernel(scratch)
+                fetch_kernel(scratch, disks)
             except subprocess.CalledProcessError as error:
                 said = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
                 raise Missing(f"no kernel for guests: {' '.join(error.cmd)} failed: {' '.join(said)}") from None
@@ -72,8 +78,8 @@ def kernel():
     return folder
 
 
-def fetch_kernel(scratch):
-    package = kernel_package()
+def fetch_kernel(scratch, disks):
+    package = kernel_package(DISK_KERNEL_PACKAGE if disks else KERNEL_PACKAGE)
     progress(f"downloading {package}")
     output("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, cwd=scratch)
     output("dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch / "tree"))
@@ -82,15 +88,17 @@ def fetch_kernel(scratch):
     (made / "modules").mkdir(parents=True)
     unpack_vmlinux(next((scratch / "tree/boot").glob("vmlinuz-*")), made / "vmlinux")
     found = {path.stem.replace("-", "_"): path for path in (scratch / "tree/lib/modules").rglob("*.ko")}
-    order = module_order(found)
-    for name in order:
+    first = module_order(found, MODULES)
+    rest = [name for name in module_order(found, DISK_MODULES if disks else []) if name not in first]
+    for name in first + rest:
         shutil.copy(found[name], made / "modules")
-    (made / "modules/order").write_text("".join(f"{found[name].name}\n" for name in order))
+    for file, order in (("order", first), ("disk-order", rest)):
+        (made / "modules" / file).write_text("".join(f"{found[name].name}\n" for name in order))
 
 
-def kernel_package():
+def kernel_package(meta):
     """The package that the meta package stands for; its list of packages is fetched if there is none."""
-    command = ["apt-cache", "depends", KERNEL_PACKAGE]
+    command = ["apt-cache", "depends", meta]
     try:
         text = output(*command)
     except subprocess.CalledProcessError:
@@ -106,23 +114,27 @@ def unpack_vmlinux(vmlinuz, target):
     start = (image[0x1f1] + 1) * 512 + struct.unpack_from("<I", image, 0x248)[0]
     length = struct.unpack_from("<I", image, 0x24c)[0]
     payload = image[start:start + length - 4]  # the last four bytes are the unpacked length
-    assert payload[:4] == b"\x02\x21\x4c\x18", f"{vmlinuz} is not packed with LZ4: teach this function the new format"
+    if payload[:6] == b"\xfd7zXZ\0":
+        target.write_bytes(lzma.LZMADecompressor().decompress(payload))
+        return
+    assert payload[:4] == b"\x02\x21\x4c\x18", f"{vmlinuz} is packed in a new format: teach it to this function"
     target.write_bytes(output("lz4", "-d", "-c", "-", input=payload))
 
 
-def module_order(found):
-    """What MODULES need, each after what it needs itself. The modules say it: there is no depmod here."""
+def module_order(found, wanted):
+    """What they need, each after what it needs itself. The modules say it: there is no depmod here. One that is not
+    there is built into this kernel, or it has none."""
     order = []
 
     def add(name):
-        if name in order:
+        if name in order or name not in found:
             return
         needs = re.search(rb"\0depends=([^\0]*)\0", b"\0" + found[name].read_bytes())[1].decode()
         for need in filter(None, needs.split(",")):
             add(need.replace("-", "_"))
         order.append(name)
 
-    for name in MODULES:
+    for name in wanted:
         add(name)
     return order
 
@@ -172,9 +184,9 @@ def stripped(program):
         return pathlib.Path(copy.name).read_bytes()
 
 
-def initramfs(target, programs, files):
-    """`programs` are paths on this machine and go to /usr/bin, with the libraries that they need; `files` is {name: text}."""
-    made, modules = Archive(), kernel() / "modules"
+def initramfs(target, programs, files, disks):
+    """With `disks`, for the kernel that knows them. `programs` are paths on this machine and go to /usr/bin, with the libraries that they need; `files` is {name: text}."""
+    made, modules = Archive(), kernel(disks) / "modules"
     for name in FOLDERS:
         made.folder(name)
     made.file("init", (HERE / "init").read_bytes(), 0o755)

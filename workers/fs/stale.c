@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "policy/eval.h"
+#include "policy/match.h"
 
 struct folders {
     uint32_t n;

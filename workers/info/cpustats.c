@@ -11,7 +11,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/inventory.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 
 #define FILE_NAME "/proc/stat"
 #define COLUMNS_LEAST 4 /* the first kernels had these; the others came one by one, each behind the last */

@@ -11,7 +11,7 @@
 #include "protocol/handlers-info.h"
 #include "protocol/wire/utf8.h"
 #include "workers/info/inventory.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 
 #define FILE_NAME "/proc/diskstats"
 

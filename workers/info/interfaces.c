@@ -9,7 +9,7 @@
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/links.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 #include "workers/lib/worker.h"
 
 #define TRIES 2 /* the memory of one request holds no more for a guest with very many interfaces */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "workers/lib/text.h"
 
 #define HARDWARE_LEN 6 /* bytes of an address that the answer can hold */
 
@@ -65,7 +66,7 @@ static int add(struct bh_links *links, const char name[static IFNAMSIZ], int ind
     memcpy(link->name, name, IFNAMSIZ);
     link->index = index;
     link->end = &link->first;
-    link->told.name = bh_listing_text(links->arena, name, strlen(name));
+    link->told.name = bh_text_of(links->arena, name, strlen(name));
     if (!link->told.name.ptr)
         return -ENOMEM;
     *links->end = link;

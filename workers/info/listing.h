@@ -1,5 +1,5 @@
 /*
- * What is listed by name: whether this channel may see it, and its name as text.
+ * What is listed by name: whether this channel may see it.
  *
  * Trust: in = PEER (names are bytes that users of the guest choose); out = CHECKED; called by = info
  */
@@ -8,13 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "protocol/base/arena.h"
-
 /* May the client see what has this name (any bytes)? */
 typedef bool (*bh_shown_fn)(void *context, const char *name, size_t len);
 
 /* The policy's answer; `call` is the struct bh_call of the listing command. */
 bool bh_listing_shown(void *call, const char *name, size_t len);
-
-/* The bytes as UTF-8 without NUL; U+FFFD stands for each byte that is none. .ptr is NULL without room. */
-struct bh_str bh_listing_text(struct bh_arena *arena, const char *bytes, size_t len);

@@ -8,6 +8,7 @@
 #include <utmp.h>
 
 #include "policy/listed.h"
+#include "workers/lib/text.h"
 
 #define CHUNK 64 /* records that are read at once */
 
@@ -45,7 +46,7 @@ int bh_logins_add(struct bh_logins *logins, const char *name, size_t len, double
     }
     if (!logins->shown(logins->context, name, len))
         return 0;
-    text = bh_listing_text(logins->arena, name, len);
+    text = bh_text_of(logins->arena, name, len);
     if (text.len > BH_USER_MAX)
         return 0;
     if (logins->n == logins->most)

@@ -13,8 +13,8 @@
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/numbered.h"
+#include "workers/lib/procfile.h"
 
 #define FOLDER "/sys/devices/system/memory"
 #define SIZE_FILE FOLDER "/block_size_bytes"

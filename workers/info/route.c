@@ -10,7 +10,7 @@
 
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 #include "workers/info/routes.h"
 #include "workers/lib/worker.h"
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "protocol/base/mem.h"
+#include "workers/lib/text.h"
 
 #define WORDS_MAX 12
 
@@ -191,7 +192,7 @@ int bh_routes_line(struct bh_routes *routes, int version, const char *line, size
     route->version = (uint8_t)version;
     if (!(version == 4 ? parse4 : parse6)(words, route))
         return -EBADMSG;
-    route->iface = bh_listing_text(routes->arena, iface.ptr, iface.len);
+    route->iface = bh_text_of(routes->arena, iface.ptr, iface.len);
     if (!route->iface.ptr)
         return -ENOMEM;
     *routes->end = route;

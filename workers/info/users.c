@@ -10,7 +10,7 @@
 #include "protocol/codes.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/logins.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 #include "workers/lib/worker.h"
 
 #define UTMP "/run/utmp"

@@ -15,8 +15,8 @@
 #include "protocol/base/mem.h"
 #include "protocol/handlers-info.h"
 #include "workers/info/inventory.h"
-#include "workers/info/numbered.h"
-#include "workers/info/procfile.h"
+#include "workers/lib/numbered.h"
+#include "workers/lib/procfile.h"
 
 #define FOLDER "/sys/devices/system/cpu"
 

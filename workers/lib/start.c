@@ -18,7 +18,7 @@ void bh_worker_start(struct bh_worker *worker, const struct bh_worker_main *main
     (void)signal(SIGPIPE, SIG_IGN);
     worker->boot = bh_boot_map();
     worker->state = bh_state_map();
-    (void)bh_frozen_map();
+    worker->frozen = bh_frozen_map();
     bh_policy_map(&worker->policy);
     worker->audit =
         (struct bh_audit){ .fd = BH_FD_AUDIT, .source = worker->boot->source, .state = worker->state };

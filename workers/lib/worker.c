@@ -19,7 +19,8 @@
 #include "protocol/wire/codec.h"
 #include "workers/lib/loop.h"
 
-#define QUIET_MS 100 /* without a call: what large calls needed is given back */
+#define QUIET_MS 100        /* without a call: what large calls needed is given back */
+#define FROZEN_TICK_MS 1000 /* to the next look whether what is due may be done: closing a file may write */
 
 static int protocol_violation(struct bh_worker *worker, const struct bh_frame *frame, const char *what)
 {
@@ -43,14 +44,25 @@ static const struct bh_op *find_op(uint16_t command)
     return NULL;
 }
 
+static int refuse_frozen(struct bh_call *call)
+{
+    struct bh_record record = { 0 };
+
+    return bh_call_refuse(call, BH_E_FROZEN, &record,
+                          "Command %s has been disabled: the agent is in frozen state", call->command->name);
+}
+
 /* guest-file-open is judged by its handler, on the object. */
 static int decide(struct bh_call *call, uint16_t command)
 {
     const struct bh_policy *policy = &call->worker->policy;
+    enum bh_frozen_word word = bh_frozen_says(call->worker->frozen, policy->slice->channel, command);
     struct bh_record record = { 0 };
     struct bh_decision decision;
 
-    if (command == BH_CMD_GUEST_FILE_OPEN)
+    if (word == BH_FROZEN_REFUSES)
+        return refuse_frozen(call);
+    if (command == BH_CMD_GUEST_FILE_OPEN || word == BH_FROZEN_GRANTS)
         return 0;
     decision = bh_policy_command(policy, command, NULL);
     if (decision.verdict == BH_VERDICT_ALLOW)
@@ -185,6 +197,8 @@ static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main
         int summary = bh_audit_summary_due(&worker->audit);
         int quiet = bh_intake_has_slack(intake) ? QUIET_MS : -1;
 
+        if (tick == 0 && bh_frozen_state(worker->frozen) != BH_THAWED)
+            tick = FROZEN_TICK_MS;
         if (tick == 0)
             main->tick(worker);
         if (summary == 0)

@@ -19,6 +19,7 @@
 #include "protocol/base/arena.h"
 #include "protocol/base/err.h"
 #include "protocol/wire/boot.h"
+#include "protocol/wire/frozen.h"
 #include "protocol/wire/op.h"
 #include "protocol/wire/record.h"
 #include "protocol/wire/table.h"
@@ -32,6 +33,7 @@ struct bh_worker {
     const struct bh_boot *boot;
     struct bh_state *state;
     struct bh_policy policy;
+    const struct bh_frozen *frozen; /* what is frozen, in this agent's whole */
     struct bh_audit audit;
     uint32_t edition; /* of `policy` */
     bool leaving;     /* the supervisor was told that a successor would serve better */

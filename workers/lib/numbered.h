@@ -1,7 +1,7 @@
 /*
  * Folders of sysfs with one entry per thing, named by a word and a number: cpu0, cpu1, memory32.
  *
- * Trust: in = CONFIG (the kernel's names); out = CHECKED; called by = info
+ * Trust: in = CONFIG (the kernel's names); out = CHECKED; called by = info, storage
  */
 #pragma once
 

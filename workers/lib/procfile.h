@@ -5,7 +5,7 @@
  * tests have folders of their own.
  *
  * Trust: in = CONFIG (the kernel's text; bounded and checked anyway);
- *        out = CHECKED; called by = info
+ *        out = CHECKED; called by = info, storage
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* Reading and parsing, for procfile.h. No stdio: a request should cost the calls it needs and no more. */
-#include "workers/info/procfile.h"
+#include "workers/lib/procfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

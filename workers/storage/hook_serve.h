@@ -1,0 +1,35 @@
+/*
+ * The life of bulkhead-hook: questions, the hooks that they run, and what is owed when nobody asks any more.
+ *
+ * Invariants: a thaw hook is owed from the moment before its freeze hook is started until it has been run
+ * (state->owed says so to the supervisor, across our death); no hook is started while the page says anything
+ * but "thawed"; each run has an ACT record before it and a RESULT after it. It ends when nothing is owed.
+ *
+ * Trust: in = PEER (questions of the storage worker, the page), CONFIG; out = CHECKED; called by =
+ * hook_main.c, tests
+ */
+#pragma once
+
+#include "protocol/wire/frozen.h"
+#include "protocol/wire/record.h"
+#include "workers/storage/hook_list.h"
+
+#define BH_HOOK_GATE_MS 50 /* how often the page is looked at while something is frozen */
+
+struct bh_hook_keeper {
+    const struct bh_hook_config *config;
+    const struct bh_frozen *frozen;
+    struct bh_audit audit;
+    struct bh_state *state;
+    int peer;        /* socket to who asks; -1: nobody asks any more */
+    int control;     /* socket to the supervisor; -1: it is gone */
+    bool privileged; /* started by root */
+    struct bh_hooks hooks;
+    uint32_t n_begun; /* hooks whose freeze was begun: the first ones of the list */
+};
+
+/* Answers, and pays what is owed when nobody asks any more. Returns when nothing is owed. */
+void bh_hook_serve(struct bh_hook_keeper *keeper);
+
+/* A predecessor died with thaw hooks owed; whose, nobody knows: runs all as soon as nothing is frozen. */
+void bh_hook_serve_owed(struct bh_hook_keeper *keeper);

@@ -1,0 +1,17 @@
+/*
+ * Ending everything that a hook has started and left, daemons included: the process is a subreaper
+ * (PR_SET_CHILD_SUBREAPER), so whatever loses its parent below it becomes its child.
+ *
+ * Only children are signalled, and only this process reaps them, so a number cannot be another process's by
+ * then; grandchildren become children as their parents die. A process group of a child that is not our own
+ * is made of its kin; it is signalled as a whole, which a fork cannot outrun.
+ *
+ * Trust: in = CHECKED (the kernel's numbers); out = CHECKED; called by = hook
+ */
+#pragma once
+
+#define BH_HOOK_KILL_MS 2000 /* how long it is tried: what is stuck in the kernel cannot be killed */
+
+/* Kills and reaps every process below this one. 0: nobody is left; -EBUSY: somebody is after `patience_ms`.
+ */
+int bh_hook_tree_end(int patience_ms);
