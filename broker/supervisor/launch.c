@@ -224,7 +224,6 @@ int bh_launch(struct bh_supervisor *s, struct bh_process *process)
     seats.fds[BH_FD_CONTROL] = control[1];
     seats.fds[BH_FD_BOOT] = boot_fd;
     seats.fds[BH_FD_STATE] = process->state_fd;
-    seats.fds[BH_FD_FROZEN] = s->frozen_read_fd;
     if (r == 0 && (pid = fork()) < 0)
         r = -errno;
     if (pid == 0)

@@ -280,8 +280,9 @@ static int do_what_is_due(struct bh_supervisor *s)
 {
     int next;
 
+    bh_log_flush();
     bh_channels_step(s);
-    next = bh_start_wanted(s);
+    next = sooner(bh_start_wanted(s), bh_log_held() ? BH_LOG_LOOK_MS : -1);
     return sooner(next, bh_channels_due(s));
 }
 

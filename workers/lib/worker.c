@@ -192,10 +192,12 @@ static int sooner(int a, int b)
 static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main,
                      const struct bh_intake *intake)
 {
+    bh_log_flush();
     for (;;) {
         int tick = main->next_tick ? main->next_tick(worker) : -1;
         int summary = bh_audit_summary_due(&worker->audit);
         int quiet = bh_intake_has_slack(intake) ? QUIET_MS : -1;
+        int held = bh_log_held() ? BH_LOG_LOOK_MS : -1;
 
         if (tick == 0 && bh_frozen_state(worker->frozen) != BH_THAWED)
             tick = FROZEN_TICK_MS;
@@ -204,7 +206,7 @@ static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main
         if (summary == 0)
             (void)bh_audit_summary(&worker->audit);
         if (tick != 0 && summary != 0)
-            return sooner(quiet, sooner(tick, summary));
+            return sooner(sooner(quiet, held), sooner(tick, summary));
     }
 }
 
@@ -222,7 +224,6 @@ static int take_call(struct bh_worker *worker, const struct bh_worker_main *main
     bh_arena_reset(arena);
     bh_intake_reset(intake);
     bh_consider_leaving(worker, main);
-    bh_log_flush();
     return r;
 }
 
