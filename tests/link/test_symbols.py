@@ -31,6 +31,7 @@ FORBIDDEN = {
     "bulkhead-info": NETWORK - {"socket", "bind"} | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-fs": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
+    "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},
     "bulkhead-policyc": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead": JSON | {"system", "popen", "dlopen", "seccomp_init"},

@@ -377,6 +377,7 @@ static void somebody_is_left(void **state)
 
     (void)state;
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)pause();
         _exit(0);
     }

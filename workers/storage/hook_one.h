@@ -6,6 +6,7 @@
 #pragma once
 
 #include "workers/storage/hook_serve.h"
+#include "workers/storage/hook_wire.h"
 
 /* May hook `i` be run? If not it is recorded and logged, and `reply` says why. */
 bool bh_hook_one_check(struct bh_hook_keeper *keeper, enum bh_hook_op op, uint32_t i,

@@ -1,40 +1,23 @@
 /*
  * What goes between the storage worker and bulkhead-hook: a question of eight bytes, an answer of fixed size,
- * over a SOCK_SEQPACKET pair; and what the supervisor leaves for bulkhead-hook at BH_FD_POLICY.
+ * over a SOCK_SEQPACKET pair.
  *
  * A question says nothing but "freeze" or "thaw": which programs are run is root's configuration, and no byte
  * of it comes from a client.
  *
  * The end of the socket is a message too: whoever asked for the freeze is gone, and what is owed is done.
  *
- * Trust: in = PEER (questions and answers), CONFIG (struct bh_hook_config); out = CHECKED;
- *        called by = supervisor, storage, hook
+ * Trust: in = PEER; out = CHECKED; called by = storage, hook
  */
 #pragma once
 
-#include <limits.h>
 #include <stdint.h>
 
 #include "protocol/base/err.h"
-#include "protocol/wire/boot.h"
 
 #define BH_HOOK_MAGIC 0x4b48u
-#define BH_HOOK_CONFIG_MAGIC 0x484f4f4bu
-#define BH_HOOK_OWED 1u                 /* struct bh_boot, user: a predecessor died with thaw hooks owed */
-#define BH_HOOK_NAME_MAX 512u           /* bytes of a hook's path as an answer shows it, with the NUL */
-#define BH_HOOK_OUTPUT_MAX 512u         /* bytes of a hook's output that a client is told */
-#define BH_HOOK_TIMEOUT_MAX_MS 3600000u /* a time limit of more than an hour is none */
-
-/* Sealed, exactly this size. Paths are absolute and end in a NUL. */
-struct bh_hook_config {
-    uint32_t magic;                    /* BH_HOOK_CONFIG_MAGIC */
-    uint32_t timeout_ms;               /* of each hook: 1..BH_HOOK_TIMEOUT_MAX_MS */
-    uint32_t unrecorded;               /* 1: freeze hooks run although the audit queue is full (`set
-                                          audit-failure continue`) */
-    char channel[BH_CHANNEL_NAME_MAX]; /* whose freeze it is, for the records; may be empty */
-    char file[PATH_MAX];               /* -F, which must exist; "": none */
-    char folder[PATH_MAX];             /* which need not exist; "": none */
-};
+#define BH_HOOK_NAME_MAX 512u   /* bytes of a hook's path as an answer shows it, with the NUL */
+#define BH_HOOK_OUTPUT_MAX 512u /* bytes of a hook's output that a client is told */
 
 enum bh_hook_op { BH_HOOK_FREEZE = 1, BH_HOOK_THAW, BH_HOOK_OP_END };
 
@@ -54,8 +37,7 @@ enum bh_hook_outcome {
     BH_HOOK_OUTCOME_END,
 };
 
-/* Of a freeze: how the hook ended that ended it; of a thaw: how the first hook ended that did not end well.
- */
+/* About the first hook that did not end well, or, if all did, about the last that was run. */
 struct bh_hook_reply {
     uint16_t magic;               /* BH_HOOK_MAGIC */
     uint16_t op;                  /* of the question */
