@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -195,6 +196,30 @@ static void await_journal(const char *text)
         (void)poll(NULL, 0, 10);
     }
     assert_journal(text);
+}
+
+static int number_in(const char *name)
+{
+    FILE *file;
+    int number = 0;
+
+    for (int i = 0; i < 1000 && number == 0; i++) {
+        file = fopen(in_hooks(name), "r");
+        if (file && fscanf(file, "%d", &number) != 1)
+            number = 0;
+        if (file)
+            (void)fclose(file);
+        (void)poll(NULL, 0, 10);
+    }
+    assert_true(number > 1);
+    return number;
+}
+
+static void question(uint16_t op)
+{
+    struct bh_hook_request request = { BH_HOOK_MAGIC, op, 1 };
+
+    assert_int_equal(bh_fd_send(peer, &request, sizeof(request), -1), 0);
 }
 
 /* --- its records ------------------------------------------------------------------------ */
@@ -487,13 +512,11 @@ static void who_asked_is_gone(void **state)
 /* The rest of a freeze that nobody waits for is not begun; what was begun is undone. */
 static void called_off_while_a_hook_runs(void **state)
 {
-    struct bh_hook_request request = { BH_HOOK_MAGIC, BH_HOOK_FREEZE, 1 };
-
     (void)state;
     hook("1", "sleep 0.5");
     hook("2", "");
     serve(false);
-    assert_int_equal(bh_fd_send(peer, &request, sizeof(request), -1), 0);
+    question(BH_HOOK_FREEZE);
     await_journal("1 freeze\n");
     close_one(&peer);
     assert_int_equal(ended(PLENTY_MS), 0);
@@ -552,6 +575,47 @@ static void killed_with_hooks_owed(void **state)
     assert_int_equal(ended(PLENTY_MS), 0);
     assert_journal("1 freeze\n2 freeze\n2 thaw\n1 thaw\n");
     assert_int_equal(kept_state->owed, 0);
+}
+
+/* The hook dies with it: its successor's thaw hook is not to meet a freeze hook that still runs. */
+static void killed_while_a_hook_runs(void **state)
+{
+    int running;
+
+    (void)state;
+    hook("1", "echo $$ >${0%/*}/../pid; exec sleep 600");
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    running = number_in("pid");
+    assert_int_equal(kill(server, SIGKILL), 0);
+    assert_int_equal(ended(PLENTY_MS), 128 + SIGKILL);
+    assert_int_equal(kept_state->owed, 1);
+    for (int i = 0; i < 500 && kill(running, 0) == 0; i++)
+        (void)poll(NULL, 0, 10);
+    assert_int_equal(kill(running, 0), -1);
+}
+
+/* Who is traced stays until its tracer, which is us, lets it go: that is told, and ends the freeze. */
+static void a_process_that_cannot_be_reaped(void **state)
+{
+    int traced, fd = -1;
+
+    (void)state;
+    hook("1", "[ $1 = thaw ] && exit\n(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)\n"
+              "while ! [ -e ${0%/*}/../go ]; do sleep 0.05; done");
+    hook("2", "");
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    traced = number_in("pid");
+    if (ptrace(PTRACE_SEIZE, traced, 0, 0) < 0)
+        skip(); /* where nobody may trace */
+    hook_bytes("go", "", 0600);
+    assert_int_equal(bh_fd_recv(peer, &reply, sizeof(reply), &fd), 1);
+    assert_int_equal(reply.outcome, BH_HOOK_LEFT);
+    assert_run_recorded("1", "freeze", "a process of it cannot be killed", BH_E_HOOK_FAILED);
+    assert_int_equal(waitpid(traced, NULL, __WALL), traced);
+    assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
+    assert_journal("1 freeze\n1 thaw\n");
 }
 
 /* What can be run is run, although the folder has turned bad. */
@@ -789,8 +853,7 @@ static void start_program(uint32_t user)
 
 static void the_program_serves(void **state)
 {
-    FILE *file;
-    int daemon = 0;
+    int daemon;
 
     (void)state;
     hook("1", "(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)\nwhile ! [ -s ${0%/*}/../pid ]; do "
@@ -798,8 +861,7 @@ static void the_program_serves(void **state)
     start_program(0);
     assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
     assert_int_equal(kill(server, SIGTERM) | kill(server, SIGINT) | kill(server, SIGHUP), 0);
-    file = fopen(in_hooks("pid"), "r");
-    assert_true(file && fscanf(file, "%d", &daemon) == 1 && fclose(file) == 0);
+    daemon = number_in("pid");
     assert_int_equal(kill(daemon, 0), -1); /* it is a subreaper: what left its parent is its own */
     assert_int_equal(kept_state->fences, BH_FENCE_DUMPABLE);
     close_one(&peer);
@@ -877,6 +939,8 @@ int main(void)
         TEST(called_off_by_the_next_question),
         TEST(the_supervisor_is_gone),
         TEST(killed_with_hooks_owed),
+        TEST(killed_while_a_hook_runs),
+        TEST(a_process_that_cannot_be_reaped),
         TEST(owed_with_a_bad_folder),
         TEST(malformed_questions),
         TEST(full_queue),
