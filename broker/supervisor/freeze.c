@@ -20,7 +20,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-#include "protocol/wire/hook_config.h"
+#include "protocol/wire/hook.h"
 
 _Static_assert(BH_FROZEN_CHANNELS_MAX == BH_CHANNELS_MAX, "each channel may freeze");
 
@@ -156,7 +156,7 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel)
     config = (struct bh_hook_config){ .magic = BH_HOOK_CONFIG_MAGIC,
                                       .timeout_ms = (uint32_t)settings[BH_SET_HOOK_TIMEOUT_S] * 1000,
                                       .unrecorded = (uint32_t)settings[BH_SET_AUDIT_FAILURE],
-                                      .folder = BH_HOOK_FOLDER };
+                                      .folder = BH_HOOK_DIR_DEFAULT };
     (void)snprintf(config.channel, sizeof(config.channel), "%s", channel);
     (void)snprintf(config.file, sizeof(config.file), "%s", s->options.hook ? s->options.hook : "");
     bh_close_p(&s->hook_config);

@@ -152,7 +152,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
-    s->hooks = s->options.hook || access(BH_HOOK_FOLDER, F_OK) == 0;
+    s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
         keep_capabilities(s);
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);

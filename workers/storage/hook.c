@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,6 +53,7 @@ static _Noreturn void become(const char *path, const char *argument, int output)
                                   (char *)"LANG=C.UTF-8", (char *)"HOME=/root", NULL };
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever succeeds us runs the thaw hooks, alone */
     (void)setsid();
     (void)umask(022);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||

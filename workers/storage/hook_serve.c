@@ -81,10 +81,9 @@ static void thaw_all(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
 
     for (uint32_t i = keeper->n_begun; i-- > 0;) {
         memset(&one, 0, sizeof(one));
-        if (bh_hook_one_check(keeper, BH_HOOK_THAW, i, &one)) {
-            (void)bh_hook_one_act(keeper, BH_HOOK_THAW, i, &one);
+        if (bh_hook_one_check(keeper, BH_HOOK_THAW, i, &one) &&
+            bh_hook_one_act(keeper, BH_HOOK_THAW, i, &one))
             bh_hook_one_run(keeper, BH_HOOK_THAW, i, &one);
-        }
         one.n_run += reply->n_run;
         if (reply->outcome == BH_HOOK_DONE)
             *reply = one;
