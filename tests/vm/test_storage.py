@@ -29,6 +29,7 @@ DISKS = {
 }
 CONTROLLERS = ["virtio-scsi-pci,id=scsi0,addr=0x14", "qemu-xhci,id=usb0,addr=0x15", "piix3-ide,id=pide,addr=0x16"]
 
+# Tables of the device mapper as LVM and LUKS load them, and a mirror without metadata: their tools are not needed for that.
 SETUP = """
 set -e
 mkdir -p /run/udev/data /mnt
