@@ -184,6 +184,17 @@ static void assert_pci(const struct bh_guest_disk_address *address, int domain, 
     assert_int_equal(address->pci_controller.function, function);
 }
 
+static void the_largest_number_of_a_unit_is_one_that_can_be_told(void **state)
+{
+    struct bh_guest_disk_address address;
+
+    (void)state;
+    add_driver(PCI, "virtio-pci");
+    address = address_of(PCI "/virtio3/host2/target2:0:4/2:0:4:2147483647/block/sda", 1);
+    assert_place(&address, BUS(SCSI), 0, 0, 2147483647);
+    (void)address_of("devices/platform/x/virtio1/host0/target0:1:2/0:1:2147483648:3/block/sdb", 0);
+}
+
 static void virtio_disks_and_their_partitions(void **state)
 {
     struct bh_guest_disk_address address;
@@ -355,6 +366,8 @@ static void a_bus_that_does_not_look_as_its_driver_makes_it_is_unknown(void **st
         { "ahci", "/atax/block/sdd" },
         { "sym53c8xx", "/host0/target0:0:0/0:0:99999999999999999999:0/block/sde" },
         { "some_other", "/host0/target0:0:0/0:0:0:0/block/sdf" },
+        { "virtio-pci", "/virtio0/host0/target0:0:0/0:0:0:2147483648/block/sdg" },
+        { "virtio-pci", "/virtio0/host0/target0:0:0/block/sdh" },
     };
 
     (void)state;
@@ -661,6 +674,7 @@ int main(void)
         cmocka_unit_test_setup(virtio_disks_and_their_partitions, begin),
         cmocka_unit_test_setup(a_controller_behind_bridges_is_the_one_with_a_known_driver, begin),
         cmocka_unit_test_setup(scsi_on_virtio_tells_the_lun, begin),
+        cmocka_unit_test_setup(the_largest_number_of_a_unit_is_one_that_can_be_told, begin),
         cmocka_unit_test_setup(sata_tells_the_port, begin),
         cmocka_unit_test_setup(old_kernels_have_hosts_without_ports, begin),
         cmocka_unit_test_setup(ide_tells_channel_and_device, begin),

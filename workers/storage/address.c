@@ -40,16 +40,26 @@ static bool take_char(const char **text, char c)
     return true;
 }
 
+/* A number as the protocol has it. */
+static bool take_small(const char **text, uint64_t *ret)
+{
+    return bh_parse_uint(text, 10, ret) && *ret <= INT32_MAX;
+}
+
+static bool has_target(const char *path)
+{
+    return strstr(path, "/target") != NULL;
+}
+
 /* "target2:0:1/2:0:1:5/": only the second part tells the unit. */
 static bool find_scsi(const char *path, struct scsi *ret)
 {
     const char *p = strstr(path, "/target");
 
     p = p ? strchr(p + 1, '/') : NULL;
-    return p && take_char(&p, '/') && bh_parse_uint(&p, 10, &ret->host) && take_char(&p, ':') &&
-           bh_parse_uint(&p, 10, &ret->channel) && take_char(&p, ':') &&
-           bh_parse_uint(&p, 10, &ret->target) && take_char(&p, ':') && bh_parse_uint(&p, 10, &ret->lun) &&
-           (*p == '/' || *p == '\0');
+    return p && take_char(&p, '/') && take_small(&p, &ret->host) && take_char(&p, ':') &&
+           take_small(&p, &ret->channel) && take_char(&p, ':') && take_small(&p, &ret->target) &&
+           take_char(&p, ':') && take_small(&p, &ret->lun) && (*p == '/' || *p == '\0');
 }
 
 /* "0000:00:05.0", to the slash behind it. */
@@ -136,11 +146,16 @@ static bool find_parallel_scsi(const struct way *way, struct bh_guest_disk_addre
 
 static bool find_virtio(const struct way *way, struct bh_guest_disk_address *ret)
 {
+    const char *rest = way->path + way->len;
     struct scsi scsi;
-    bool is_scsi = find_scsi(way->path + way->len, &scsi);
 
-    ret->bus_type = is_scsi ? BH_GUEST_DISK_BUS_TYPE_SCSI : BH_GUEST_DISK_BUS_TYPE_VIRTIO;
-    ret->unit = is_scsi ? (int64_t)scsi.lun : 0;
+    ret->bus_type = BH_GUEST_DISK_BUS_TYPE_VIRTIO;
+    if (!has_target(rest))
+        return true;
+    if (!find_scsi(rest, &scsi))
+        return false;
+    ret->bus_type = BH_GUEST_DISK_BUS_TYPE_SCSI;
+    ret->unit = (int64_t)scsi.lun;
     return true;
 }
 
@@ -236,8 +251,10 @@ static bool find_bare_virtio(const struct way *way, struct bh_guest_disk_address
     if (!virtio)
         return ret->has_ccw_address;
     ret->bus_type = BH_GUEST_DISK_BUS_TYPE_VIRTIO;
-    if (!find_scsi(virtio, &scsi))
+    if (!has_target(virtio))
         return true;
+    if (!find_scsi(virtio, &scsi))
+        return false;
     ret->bus_type = BH_GUEST_DISK_BUS_TYPE_SCSI;
     ret->bus = (int64_t)scsi.channel;
     ret->target = (int64_t)scsi.target;
