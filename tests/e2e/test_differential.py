@@ -301,7 +301,7 @@ class Runner:
         return reply
 
     def filesystem(self, row):
-        """What 9.1 brought is left out (test_storage.py looks at it), and the figures of what others write to."""
+        """What 9.1 brought is left out (test_disks.py looks at it), and the figures of what others write to."""
         row.pop("total-bytes-privileged", None)
         for name in () if row["name"].startswith("loop") else ("used-bytes", "total-bytes"):
             row[name] = type(row[name]).__name__
