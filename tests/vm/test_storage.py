@@ -94,15 +94,14 @@ def attach(folder):
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory):
-    """With every disk; its shell knows the names of those that have none of their own."""
-    from conftest import boot
+def guest(tmp_path_factory, boots):
+    """With every disk, and file systems on most of them."""
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
     if missing:
         pytest.skip(f"packages are missing: {' '.join(missing)}")
     programs = [shutil.which(tool) for tool in ("dmsetup", "lsblk", "findmnt")]
     folder = tmp_path_factory.mktemp("disks")
-    with boot(more=programs, disks=attach(folder)) as guest:
+    with boots(more=programs, disks=attach(folder)) as guest:
         guest.image = folder
         guest.load_disks()
         guest.shell("for i in $(seq 200); do [ -e /dev/sdd ] && [ -e /dev/vdc ] && [ -e /dev/nvme0n1 ] && break; sleep 0.05; done")
