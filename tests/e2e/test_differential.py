@@ -29,6 +29,16 @@ UTMP = (record(b"bob", 2000, 500000) + record(b"root", 1000) + record(b"gone", 1
 B64 = {name: base64.b64encode(data).decode() for name, data in
        {"hello": b"hello, world\n", "zeros": bytes(5000), "empty": b"", "one": b"x", "bin": bytes(range(256))}.items()}
 
+# One file system at two places, and one under another.
+MOUNTS = """
+mkdir bound over
+mount --bind ext4 bound
+truncate -s 8M over.image
+mkfs.ext4 -q over.image
+mount -o loop over.image over
+mount -t tmpfs tmpfs over
+"""
+
 # Texts that clients or the upstream test read. All others may be worded freely.
 CONTRACT = re.compile(
     r"^(The command .* has not been found|Parameter '.*' is (missing|unexpected)"
@@ -348,6 +358,12 @@ def elements(peer, ours):
         return [(peer, ours)]
     if not all(isinstance(value, list) and value and isinstance(value[0], dict) for value in lists):
         return [(peer, ours)]
+    if "mountpoint" in lists[1][0]:  # one that only one of them tells stands against null; the order is that of the rest
+        places = [[row["mountpoint"] for row in value] for value in lists]
+        rows = [{row["mountpoint"]: row for row in value} for value in lists]
+        both = [[place for place in listed if place in rows[0] and place in rows[1]] for listed in places]
+        return [tuple(map(json.dumps, both))] + [tuple(json.dumps(value.get(place), sort_keys=True) for value in rows)
+                                                for place in dict.fromkeys(places[0] + places[1])]
     if len(lists[0]) != len(lists[1]):
         return [(peer, ours)]
     return [tuple(json.dumps(element, sort_keys=True) for element in pair) for pair in zip(*lists)]
@@ -399,7 +415,7 @@ def peer_and_agent(tmp_path_factory):
     for place in places:
         (place / "files").mkdir(parents=True)
     net = NetNamespace()  # the same interfaces and users for both, and none that changes meanwhile
-    mounts = MountNamespace(tmp_path_factory.mktemp("mounts"))
+    mounts = MountNamespace(tmp_path_factory.mktemp("mounts"), MOUNTS)
     prefix = net.enter + mounts.enter + own_run(base, UTMP)
     try:
         with Peer(places[0], cwd=places[0] / "files", prefix=prefix) as theirs, \
