@@ -303,6 +303,25 @@ static void other_buses(void **state)
     (void)state;
 }
 
+static void an_nvme_disk_with_several_controllers_hangs_on_the_first(void **state)
+{
+    static const char subsystem[] = "devices/virtual/nvme-subsystem/nvme-subsys0";
+    struct bh_guest_disk_address address;
+
+    (void)state;
+    add_driver(PCI, "nvme");
+    make_folders(subsystem);
+    address =
+        address_of("devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1", 0); /* its controllers are gone */
+    put_link("devices/virtual/nvme-subsystem/nvme-subsys0/nvme3",
+             "../../../pci0000:00/0000:00:09.0/nvme/nvme3");
+    put_link("devices/virtual/nvme-subsystem/nvme-subsys0/nvme2",
+             "../../../pci0000:00/0000:00:05.0/nvme/nvme2");
+    address = address_of("devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n2", 1);
+    assert_place(&address, BUS(NVME), 0, 0, 0);
+    assert_pci(&address, 0, 0, 5, 0);
+}
+
 static void virtio_without_pci(void **state)
 {
     struct bh_guest_disk_address address;
@@ -679,6 +698,7 @@ int main(void)
         cmocka_unit_test_setup(old_kernels_have_hosts_without_ports, begin),
         cmocka_unit_test_setup(ide_tells_channel_and_device, begin),
         cmocka_unit_test_setup(other_buses, begin),
+        cmocka_unit_test_setup(an_nvme_disk_with_several_controllers_hangs_on_the_first, begin),
         cmocka_unit_test_setup(virtio_without_pci, begin),
         cmocka_unit_test_setup(channel_devices, begin),
         cmocka_unit_test_setup(what_is_not_known_is_said_to_be_unknown, begin),

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -262,14 +263,47 @@ static bool find_bare_virtio(const struct way *way, struct bh_guest_disk_address
     return true;
 }
 
+/*
+ * A disk with several ways to it stands below its NVMe subsystem, whose links are its controllers: the path
+ * of the first of them. False: there is none.
+ */
+static bool find_controller(int sys, const struct bh_device *device, struct bh_arena *arena,
+                            char ret[BH_DEVICE_PATH_MAX + 1])
+{
+    static const char folder[] = "devices/virtual/nvme-subsystem/";
+    char path[BH_DEVICE_PATH_MAX + 32], link[BH_DEVICE_PATH_MAX + 1];
+    const char *rest = strncmp(device->path, folder, sizeof(folder) - 1) == 0
+                           ? strchr(device->path + sizeof(folder) - 1, '/')
+                           : NULL;
+    _cleanup_close_ int fd = -1;
+    struct bh_numbers ways;
+    const char *place = link;
+    int len = rest ? (int)(rest - device->path) : 0;
+    ssize_t n;
+
+    (void)snprintf(path, sizeof(path), "%.*s", len, device->path);
+    fd = len > 0 ? openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0 || bh_numbered_list(fd, "nvme", BH_PORTS_MAX, arena, &ways) < 0 || ways.n == 0)
+        return false;
+    (void)snprintf(path, sizeof(path), "nvme%" PRIu64, ways.number[0]);
+    n = readlinkat(fd, path, link, sizeof(link) - 1);
+    link[n > 0 ? n : 0] = '\0';
+    while (strncmp(place, "../", 3) == 0)
+        place += 3;
+    return snprintf(ret, BH_DEVICE_PATH_MAX + 1, "devices/%s", place) <= (int)BH_DEVICE_PATH_MAX && *place;
+}
+
 int bh_address_find(int sys, const struct bh_device *device, struct bh_arena *arena,
                     struct bh_guest_disk_address *ret)
 {
+    char controller[BH_DEVICE_PATH_MAX + 1];
     struct way way = { .sys = sys, .path = device->path, .arena = arena };
     struct bh_guest_disk_address found = nowhere;
     bool known;
 
-    known = strstr(device->path, "/pci") ? find_pci(&way, &found) : find_bare_virtio(&way, &found);
+    if (find_controller(sys, device, arena, controller))
+        way.path = controller;
+    known = strstr(way.path, "/pci") ? find_pci(&way, &found) : find_bare_virtio(&way, &found);
     *ret = known ? found : nowhere;
     return known;
 }
