@@ -18,6 +18,7 @@
 #include "tests/unit/fds.h"
 #include "workers/storage/address.h"
 #include "workers/storage/disk.h"
+#include "workers/storage/loops.h"
 #include "workers/storage/udev.h"
 
 #define PCI "devices/pci0000:00/0000:00:05.0"
@@ -687,6 +688,52 @@ static void names_come_in_an_order_that_does_not_change(void **state)
     assert_int_equal(bh_names_list(block.sys, "nowhere", 4, &arena, &names), -ENOENT);
 }
 
+static struct bh_loops loops_of(const char *text)
+{
+    struct bh_loops loops = { .n = 77 };
+
+    if (text)
+        put(".", "partitions", text);
+    assert_int_equal(bh_loops_read(block.sys, "partitions", &arena, &loops), 0);
+    return loops;
+}
+
+static void loop_devices_with_nothing_in_them_are_known(void **state)
+{
+    struct bh_loops loops = loops_of("major minor  #blocks  name\n\n   7        0       8192 loop0\n"
+                                     " 259        0         10 loop3p1\n   7       12       8192 loop12\n"
+                                     " 254        0  268435456 vda\nx\n loop\n loop5x\n");
+
+    (void)state;
+    assert_true(loops.known);
+    assert_false(bh_loops_is_empty(&loops, "loop0"));
+    assert_false(bh_loops_is_empty(&loops, "loop12"));
+    assert_true(bh_loops_is_empty(&loops, "loop1"));
+    assert_true(bh_loops_is_empty(&loops, "loop3"));
+    assert_true(bh_loops_is_empty(&loops, "loop5"));
+    assert_false(bh_loops_is_empty(&loops, "loop3p1")); /* of others nothing is known */
+    assert_false(bh_loops_is_empty(&loops, "vdb"));
+    assert_false(bh_loops_is_empty(&loops, "sr0"));
+}
+
+static void without_their_list_none_is_known_to_be_empty(void **state)
+{
+    struct bh_loops loops = loops_of(NULL);
+    char *text = malloc(BH_LOOPS_MAX * 32), *at = text;
+
+    (void)state;
+    assert_false(loops.known || bh_loops_is_empty(&loops, "loop1"));
+    for (unsigned i = 0; i < BH_LOOPS_MAX; i++)
+        at += sprintf(at, " 7 0 8 loop%u\n", i);
+    loops = loops_of(text);
+    assert_true(loops.known && loops.n == BH_LOOPS_MAX);
+    assert_true(bh_loops_is_empty(&loops, "loop9999"));
+    (void)sprintf(at, " 7 0 8 loop%u\n", BH_LOOPS_MAX);
+    loops = loops_of(text);
+    assert_false(loops.known || bh_loops_is_empty(&loops, "loop9999"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,6 +759,8 @@ int main(void)
         cmocka_unit_test_setup(an_nvme_disk_says_its_number_where_udev_does_not, begin),
         cmocka_unit_test_setup(stacks_are_followed_to_the_disks, begin),
         cmocka_unit_test_setup(a_ring_and_what_vanished_end_the_search_of_nothing_else, begin),
+        cmocka_unit_test_setup(loop_devices_with_nothing_in_them_are_known, begin),
+        cmocka_unit_test_setup(without_their_list_none_is_known_to_be_empty, begin),
         cmocka_unit_test_setup(there_are_bounds, begin),
         cmocka_unit_test_setup(names_come_in_an_order_that_does_not_change, begin),
     };
