@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "policy/eval.h"
+#include "protocol/base/mem.h"
 #include "protocol/types.h"
 
 struct list {
@@ -93,6 +95,17 @@ bool bh_policy_needs_fs_reader(const struct bh_policy *policy)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++)
         if (is_for(&policy->rules[i], BH_NO_USER))
+            return true;
+    return false;
+}
+
+bool bh_policy_needs_mounts(const struct bh_policy *policy)
+{
+    static const unsigned commands[] = { BH_CMD_GUEST_FSTRIM, BH_CMD_GUEST_FSFREEZE_FREEZE,
+                                         BH_CMD_GUEST_FSFREEZE_FREEZE_LIST };
+
+    for (size_t i = 0; i < BH_ARRAY_SIZE(commands); i++)
+        if (bh_policy_grants(policy, commands[i]))
             return true;
     return false;
 }

@@ -153,7 +153,7 @@ def rogue(agent):
         yield connection
 
 
-INFO, FS = WORKERS["info"], WORKERS["fs"]
+INFO, FS, STORAGE = WORKERS["info"], WORKERS["fs"], WORKERS["storage"]
 
 
 def error_code(answer):
@@ -181,7 +181,7 @@ def test_valid_calls_work(rogue, folder):
 
 def test_only_granted_peers_are_handed_out(rogue, folder):
     given = {peer for peer in [*range(0, 50), 2**31, 2**32 - 1] if rogue.start(peer)}
-    assert given == {INFO, FS}
+    assert given == {INFO, FS, STORAGE}
     still_works(rogue, folder)
 
 

@@ -116,3 +116,10 @@ def test_root_is_not_needed_to_look(agent):
     done = subprocess.run([*AS_USER, agent.build / "bulkheadctl", "status", "--state-dir", agent.folder],
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and "main/front" in done.stdout, done.stderr
+
+
+def test_file_systems_and_disks_are_told_to_a_user_too(agent):
+    with agent.client() as client:
+        disks, rows = client.ok("guest-get-disks"), client.ok("guest-get-fsinfo")
+    assert all({"name", "partition"} <= set(row) for row in disks)
+    assert all({"name", "mountpoint", "type", "disk"} <= set(row) for row in rows)
