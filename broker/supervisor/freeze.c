@@ -215,6 +215,11 @@ bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *pro
            (process->role == BH_ROLE_HOOK && s->frozen->hook_owed && s->hooks);
 }
 
+bool bh_freeze_lasts(const struct bh_supervisor *s, const struct bh_process *process)
+{
+    return process->role == BH_ROLE_HOOK || bh_freeze_wants(s, process);
+}
+
 void bh_freeze_started(struct bh_process *process)
 {
     if (process->role == BH_ROLE_HOOK)

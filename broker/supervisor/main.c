@@ -229,10 +229,10 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
     bh_freeze_stop(s);
     until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid && s->processes[i].role != BH_ROLE_HOOK)
+        if (s->processes[i].pid && !bh_freeze_lasts(s, &s->processes[i]))
             (void)kill(s->processes[i].pid, SIGKILL);
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].role != BH_ROLE_HOOK) /* one that still runs thaw hooks ends by itself */
+        if (!bh_freeze_lasts(s, &s->processes[i]))
             (void)await(&s->processes[i], until);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)

@@ -220,6 +220,9 @@ void bh_freeze_asked(struct bh_supervisor *s, struct bh_process *worker, uint32_
 bool bh_freeze_ended(struct bh_supervisor *s, struct bh_process *process, int status);
 /* Is this process, which does not run, to be started for what is frozen, or for hooks that are owed? */
 bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
+
+/* Does it end by itself when the agent has ended: a guard that still thaws, who still runs thaw hooks? */
+bool bh_freeze_lasts(const struct bh_supervisor *s, const struct bh_process *process);
 /* It was started because it is wanted. */
 void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */

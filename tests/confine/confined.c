@@ -34,6 +34,7 @@ static const struct {
     { &bh_profile_front, &bh_filter_front },
     { &bh_profile_fs, &bh_filter_fs },
     { &bh_profile_opener, &bh_filter_opener },
+    { &bh_profile_thaw, &bh_filter_thaw },
 };
 
 static uint32_t fences;

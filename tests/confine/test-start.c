@@ -107,16 +107,14 @@ static void test_required(void **state)
     assert_int_equal(launch_try(&launch, "abort", NULL, NULL), LAUNCH_SIGNALLED + SIGABRT);
 }
 
-/* Killed as the supervisor may be: nobody of ours stays behind. */
-static void test_dies_with_the_supervisor(void **state)
+/* Kills a supervisor whose child of this profile waits; the child's end of the socket is in *ret. */
+static void orphan(const struct bh_profile *profile, struct pollfd *ret)
 {
-    struct launch launch = launch_begin(&bh_profile_front, 0);
-    struct pollfd gone;
+    struct launch launch = launch_begin(profile, 0);
     int pair[2];
     char byte;
     pid_t supervisor;
 
-    (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     supervisor = fork();
     if (supervisor == 0) { /* no assertions here: a failed one would run the tests that follow twice */
@@ -132,14 +130,36 @@ static void test_dies_with_the_supervisor(void **state)
         _exit(0);
     }
     (void)close(pair[1]);
-    assert_int_equal(bh_fd_recv(pair[0], &byte, 1, &gone.fd), 1);
-    gone.events = POLLIN;
-    assert_int_equal(poll(&gone, 1, 50), 0);
+    assert_int_equal(bh_fd_recv(pair[0], &byte, 1, &ret->fd), 1);
+    ret->events = POLLIN;
+    assert_int_equal(poll(ret, 1, 50), 0);
     assert_int_equal(kill(supervisor, SIGKILL), 0);
-    assert_int_equal(poll(&gone, 1, 5000), 1);
     (void)waitpid(supervisor, NULL, 0);
-    (void)close(gone.fd);
     (void)close(pair[0]);
+}
+
+/* Killed as the supervisor may be: nobody of ours stays behind. */
+static void test_dies_with_the_supervisor(void **state)
+{
+    struct pollfd gone;
+
+    (void)state;
+    orphan(&bh_profile_front, &gone);
+    assert_int_equal(poll(&gone, 1, 5000), 1);
+    (void)close(gone.fd);
+}
+
+/* But the guard, which has something to thaw before it ends, and is told by its sockets. */
+static void test_outlives_the_supervisor(void **state)
+{
+    struct pollfd gone;
+
+    (void)state;
+    orphan(&bh_profile_thaw, &gone);
+    assert_int_equal(poll(&gone, 1, 300), 0);
+    assert_int_equal(shutdown(gone.fd, SHUT_RDWR), 0);
+    assert_int_equal(poll(&gone, 1, 5000), 1);
+    (void)close(gone.fd);
 }
 
 int main(void)
@@ -150,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_self_check),
         cmocka_unit_test(test_required),
         cmocka_unit_test(test_dies_with_the_supervisor),
+        cmocka_unit_test(test_outlives_the_supervisor),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -5,10 +5,11 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 
 import pytest
 
-from harness import BUILD, Agent, proc_status, wait_for
+from harness import BUILD, Agent, kill, proc_status, stat_of, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -211,3 +212,65 @@ def test_environment_is_empty(agent):
     for row in agent.processes():
         names = pathlib.Path(f"/proc/{row['pid']}/environ").read_bytes().split(b"\0")
         assert {name.split(b"=")[0] for name in names if name} <= {b"QGA_OS_RELEASE", b"TZ"}
+
+
+# The guard of what is frozen. No rule here covers a place where anything is mounted: nothing is really frozen.
+
+GUARDED = 'policy 1\ncommands 43\nallow @sync, @info\nrule nowhere: allow @freeze {\n    mount is "/nowhere/at/all"\n}\n'
+MAGIC, FROZEN, HEAD = 0x46525a31, 2, 400  # of struct bh_frozen (protocol/wire/frozen.h)
+
+
+def guard_of(agent):
+    return wait_for(lambda: agent.processes("thaw"), 5, "the guard to run")[0]["pid"]
+
+
+def record_of_frozen(folder):
+    """What an agent leaves whose every process was killed after it froze: of this boot, and of no mount."""
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip().encode()
+    (folder / "bulkhead").mkdir(parents=True, mode=0o700)
+    (folder / "bulkhead" / "frozen").write_bytes(struct.pack("=II40s", MAGIC, FROZEN, boot).ljust(HEAD, b"\0"))
+
+
+def caps_of(pid):
+    status = proc_status(pid)
+    return {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+
+
+def test_the_guard_sees_nothing(start):
+    agent = start(GUARDED)
+    with agent.client() as client:
+        assert client.ok("guest-fsfreeze-freeze") == 0
+    pid = guard_of(agent)
+    status = proc_status(pid)
+    assert caps_of(pid) == {1 << CAP_SYS_ADMIN}
+    assert (status["Seccomp"].strip(), status["NoNewPrivs"].strip(), status["Groups"].split()) == ("2", "1", [])
+    assert len(set(status["Uid"].split())) == 1 and "0" not in status["Uid"].split()
+    assert os.listdir(f"/proc/{pid}/root/") == [] and list(mountinfo(pid)) == ["/"]
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+
+
+def test_a_guard_that_recovers_sees_mounts_and_reads_folders(start, folder):
+    """It has to find again what is frozen; it is the only one."""
+    record_of_frozen(folder / "agent0")
+    agent = start(GUARDED)
+    pid = guard_of(agent)
+    assert caps_of(pid) == {1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH}
+    assert os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    with agent.client() as client:
+        wait_for(lambda: client.ok("guest-get-osinfo"), 5, "all to be thawed")
+        os.kill(pid, signal.SIGKILL)
+        assert client.ok("guest-fsfreeze-freeze") == 0
+    assert caps_of(wait_for(lambda: (new := guard_of(agent)) != pid and new, 5, "a new guard")) == {1 << CAP_SYS_ADMIN}
+
+
+def test_the_guard_outlives_the_supervisor_and_ends_by_itself(start):
+    agent = start(GUARDED)
+    with agent.client() as client:
+        assert client.ok("guest-fsfreeze-freeze") == 0
+    pid = guard_of(agent)
+    os.kill(pid, signal.SIGSTOP)
+    kill(agent.process.pid)
+    agent.process.wait()
+    assert stat_of(pid)[2] == "T"  # no signal came with the supervisor's end
+    os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: stat_of(pid) is None or stat_of(pid)[2] == "Z", 5, "the guard to end")

@@ -126,13 +126,17 @@ static int undo(struct freeze *freeze, int r)
     struct bh_thawed thawed = { .hooks = -1 };
     struct bh_error *error = freeze->call->error;
 
-    if ((r == 0 || r == -ECANCELED) && bh_guard_undo(&thawed) == 0)
+    if (bh_guard_undo(&thawed) == 0)
         (void)bh_hooks_end(freeze->call, thawed.hooks);
     if (r == 0 && !freeze->failed)
         return 0;
     if (r == 0 || r == -ECANCELED)
         return bh_fail_errno(error, BH_E_KERNEL, freeze->error, "%s could not be frozen, so nothing is",
                              freeze->failed);
+    if (r == -E2BIG)
+        return bh_fail_errno(error, BH_E_KERNEL, E2BIG,
+                             "more than %u file systems are mounted, so nothing is frozen: name fewer",
+                             BH_FROZEN_MOUNTS_MAX);
     return bh_fail_errno(error, BH_E_WORKER_UNAVAILABLE, r,
                          "the guard of what is frozen does not answer, so nothing is");
 }

@@ -44,8 +44,10 @@ static int await(struct bh_guard_reply *ret, int *ret_fd)
     if (n <= 0)
         return n == 0 ? -ETIMEDOUT : -errno;
     n = bh_fd_recv(guard, ret, sizeof(*ret), ret_fd);
-    if (n <= 0)
-        return n == 0 ? -EPIPE : n;
+    if (n == 0 || n == -ECONNRESET) /* it is gone; its next one can be asked */
+        return -EPIPE;
+    if (n < 0)
+        return n;
     if (ret->magic != BH_GUARD_MAGIC || ret->error > 0 || ret->cause >= BH_THAW_CAUSE_END)
         return -EPROTO;
     return 0;
@@ -137,9 +139,10 @@ static int end(enum bh_guard_op op, struct bh_thawed *ret)
     return 0;
 }
 
+/* With a socket that was dropped went the freeze. */
 int bh_guard_undo(struct bh_thawed *ret)
 {
-    return end(BH_GUARD_UNDO, ret);
+    return guard < 0 ? -ENOTCONN : end(BH_GUARD_UNDO, ret);
 }
 
 int bh_guard_thaw(struct bh_thawed *ret)

@@ -5,6 +5,8 @@
  * A freeze is BEGIN, then for each file system SKIP, or HOLD (with a descriptor of the mount), the worker's
  * FIFREEZE, and DONE; then COMMIT, or UNDO. The worker's end, at any moment, is an UNDO. THAW ends it, and
  * brings back the socket to the freeze hooks that BEGIN left with the guard.
+ * A HOLD is followed by its DONE or by UNDO, else the answer is -EPROTO; so at most one is about to be
+ * frozen.
  *
  * Trust: in = PEER (either may have been taken over); out = CHECKED; called by = storage, guard
  */

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <linux/fs.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -11,7 +11,6 @@
 
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
-#include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 #include "workers/storage/thaw_parts.h"
 #include "workers/storage/thaw_record.h"
@@ -37,6 +36,15 @@ void bh_guard_init(struct bh_guard *guard, struct bh_frozen *page, int record, s
         guard->mounts[i] = -1;
 }
 
+/* What the page is to say next is in the record before: where that lies on what is frozen then, it is its
+ * last word. */
+static void set_state_ahead(struct bh_guard *guard, enum bh_freeze_state state)
+{
+    bh_thaw_record_head(guard);
+    bh_thaw_record_ahead(guard, offsetof(struct bh_frozen, state), (uint32_t)state);
+    __atomic_store_n(&guard->page->state, (uint32_t)state, __ATOMIC_SEQ_CST);
+}
+
 /* --- a freeze ---------------------------------------------------------------- */
 
 static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
@@ -45,6 +53,8 @@ static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
 
     if (page->state != BH_THAWED || guard->lingerer >= 0)
         return -EBUSY;
+    if (guard->lingering >= 0)
+        bh_guard_look_at_lingering(guard); /* a last time: soon it could be what this freeze has frozen */
     bh_close_p(&guard->lingering);
     page->n_mounts = 0;
     page->began_ns = bh_clock_ns(CLOCK_REALTIME);
@@ -56,7 +66,7 @@ static int begin(struct bh_guard *guard, unsigned slot, int *hooks)
     guard->owner = (int)slot;
     guard->hooks = bh_take_fd(hooks);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
-    bh_guard_set_state(guard, BH_FREEZING);
+    set_state_ahead(guard, BH_FREEZING);
     return 0;
 }
 
@@ -77,8 +87,8 @@ static int add(struct bh_guard *guard, const struct bh_guard_request *request, i
     guard->mounts[at] = bh_take_fd(mount);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
     bh_thaw_record_mount(guard, at);
+    bh_thaw_record_ahead(guard, offsetof(struct bh_frozen, n_mounts), at + 1);
     __atomic_store_n(&page->n_mounts, at + 1, __ATOMIC_SEQ_CST);
-    bh_thaw_record_head(guard);
     return 0;
 }
 
@@ -87,8 +97,6 @@ static int done(struct bh_guard *guard, const struct bh_guard_request *request)
     struct bh_frozen *page = guard->page;
     const uint32_t at = page->n_mounts - 1;
 
-    if (page->n_mounts == 0 || page->mounts[at].fate != BH_MOUNT_ABOUT)
-        return -EPROTO;
     page->mounts[at].ms = request->ms;
     page->mounts[at].error = request->error;
     if (request->error)
@@ -139,6 +147,12 @@ static bool is_sound(const struct bh_guard_request *request, int fd)
     return fd < 0 || request->op == BH_GUARD_BEGIN;
 }
 
+/* Is there one of which nobody has said yet what became of it? It is the last. */
+static bool is_one_held(const struct bh_frozen *page)
+{
+    return page->n_mounts > 0 && page->mounts[page->n_mounts - 1].fate == BH_MOUNT_ABOUT;
+}
+
 static int step(struct bh_guard *guard, unsigned slot, const struct bh_guard_request *request, int *fd,
                 struct bh_guard_reply *reply)
 {
@@ -152,6 +166,8 @@ static int step(struct bh_guard *guard, unsigned slot, const struct bh_guard_req
     }
     if (guard->page->state != BH_FREEZING || guard->owner != (int)slot)
         return -ENOTCONN;
+    if (request->op != BH_GUARD_UNDO && (request->op == BH_GUARD_DONE) != is_one_held(guard->page))
+        return -EPROTO; /* one at a time: only one can be kept in sight */
     switch (request->op) {
     case BH_GUARD_DONE:
         return done(guard, request);

@@ -18,3 +18,6 @@ uint32_t bh_guard_thaw_all(struct bh_guard *guard);
 
 /* The same although no client asked: it is said, and the next thaw of a client will be told. */
 void bh_guard_thaw_unasked(struct bh_guard *guard, enum bh_thaw_cause cause);
+
+/* One more attempt to thaw what lingers; there is such. */
+void bh_guard_look_at_lingering(struct bh_guard *guard);

@@ -7,12 +7,20 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include "workers/storage/thaw.h"
 
 /* Writes all that the page says but its mounts; one of its mounts. A file that cannot be written is said
  * once. */
 void bh_thaw_record_head(const struct bh_guard *guard);
 void bh_thaw_record_mount(const struct bh_guard *guard, uint32_t at);
+
+/* Writes one number of the head, `at` bytes from its start, that the page does not say yet. */
+void bh_thaw_record_ahead(const struct bh_guard *guard, size_t at, uint32_t value);
+
+/* Writes all that is used of the page. */
+void bh_thaw_record_all(const struct bh_guard *guard);
 
 /* Does the file lie on one of the mounts that the page says may be frozen? Then what came after that is not
  * in it. */

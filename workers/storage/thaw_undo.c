@@ -77,7 +77,8 @@ uint32_t bh_guard_thaw_all(struct bh_guard *guard)
     guard->page->thawed_ns = bh_clock_ns(CLOCK_REALTIME);
     guard->page->lease_end_ms = 0;
     guard->owner = -1;
-    bh_guard_set_state(guard, BH_THAWED);
+    __atomic_store_n(&guard->page->state, BH_THAWED, __ATOMIC_SEQ_CST);
+    bh_thaw_record_all(guard); /* it may have missed some */
     return count;
 }
 
@@ -143,7 +144,7 @@ int bh_guard_due(const struct bh_guard *guard)
     return at - now < INT32_MAX ? (int)(at - now) : INT32_MAX;
 }
 
-static void look_at_lingering(struct bh_guard *guard)
+void bh_guard_look_at_lingering(struct bh_guard *guard)
 {
     const uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
     bool frozen = guard->thaw(guard->lingering) == 0;
@@ -164,7 +165,7 @@ void bh_guard_tick(struct bh_guard *guard)
     const struct bh_frozen *page = guard->page;
 
     if (guard->lingering >= 0 && guard->linger_ms <= now)
-        look_at_lingering(guard);
+        bh_guard_look_at_lingering(guard);
     if (page->state == BH_FROZEN && page->lease_end_ms && page->lease_end_ms <= now)
         bh_guard_thaw_unasked(guard, BH_THAW_EXPIRED);
     if (page->state == BH_FREEZING && guard->progress_ms + BH_FREEZE_STALL_MS <= now) {
