@@ -125,7 +125,7 @@ class Mount:
 
     def thaw(self):
         """True if it was frozen."""
-        return self.ask(FITHAW) == 0
+        return self.fd >= 0 and self.ask(FITHAW) == 0
 
     def frozen(self):
         """What the kernel says. What is thawed is frozen for an instant, so nobody else may be freezing, nor what lies
@@ -188,7 +188,7 @@ class NamedOnly(Client):
             places = request["arguments"]["mountpoints"]
             assert request["execute"] == "guest-fsfreeze-freeze-list" and isinstance(places, list) and places
             for place in places:
-                assert place.startswith(f"{self.world.path}/") and "/../" not in place, place
+                assert f"{place}/".startswith(f"{self.world.path}/") and "/../" not in place, place
                 assert not os.path.exists(place) or os.stat(place).st_dev != os.stat("/").st_dev, place
         super().send(data)
 
@@ -282,7 +282,9 @@ class World:
         return agent
 
     def start(self, *lines, **more):
-        return self.agent(*lines, **more).start()
+        agent = self.agent(*lines, **more).start()
+        assert agent.status()["policy"]["state"] == "loaded", agent.log_text()
+        return agent
 
     def peer(self):
         agent = NamedPeer(self.path / "peer", self)
@@ -293,7 +295,7 @@ class World:
 
     def thaw(self):
         """Whatever is frozen, and by whom; True if something was."""
-        return any([mount.thaw() for mount in self.mounts if mount.fd >= 0])
+        return any([mount.thaw() for mount in self.mounts])
 
     def frozen(self):
         return [mount.path for mount in self.mounts if mount.frozen()]
