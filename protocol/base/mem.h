@@ -17,10 +17,12 @@ static inline void bh_free_p(void *p)
     free(*(void **)p);
 }
 
+/* Leaves -1 behind, so that it may also close what lives on. */
 static inline void bh_close_p(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+    *fd = -1;
 }
 
 static inline void bh_fclose_p(FILE **file)
