@@ -2,7 +2,7 @@
  * bulkhead-thaw, the guard: one poll loop over the supervisor, the storage workers, and the clock.
  *
  * It has no parent-death signal: when the supervisor dies it first thaws (or leaves frozen what a policy says
- * to hold), then ends.
+ * to hold), and ends when nothing can freeze any more: a worker that is killed within FIFREEZE still freezes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -66,22 +66,23 @@ static bool serve_control(struct bh_guard *guard)
     return true;
 }
 
-static void serve(struct bh_guard *guard)
+/* One round; `control` -1: without the supervisor. False: it has gone. */
+static bool serve(struct bh_guard *guard, int control)
 {
-    struct pollfd fds[CLIENTS + BH_FROZEN_CHANNELS_MAX] = { { .fd = BH_FD_CONTROL, .events = POLLIN } };
+    struct pollfd fds[CLIENTS + BH_FROZEN_CHANNELS_MAX] = { { .fd = control, .events = POLLIN } };
+    bool there = true;
 
-    for (;;) {
-        for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
-            fds[CLIENTS + i] = (struct pollfd){ .fd = guard->clients[i], .events = POLLIN };
-        if (poll(fds, BH_ARRAY_SIZE(fds), bh_guard_due(guard)) < 0)
-            continue; /* EINTR */
-        for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
-            if (fds[CLIENTS + i].revents)
-                (void)bh_guard_serve(guard, i);
-        if (fds[0].revents && !serve_control(guard))
-            return;
-        bh_guard_tick(guard);
-    }
+    for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
+        fds[CLIENTS + i] = (struct pollfd){ .fd = guard->clients[i], .events = POLLIN };
+    if (poll(fds, BH_ARRAY_SIZE(fds), bh_guard_due(guard)) < 0)
+        return true; /* EINTR */
+    for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
+        if (fds[CLIENTS + i].revents)
+            (void)bh_guard_serve(guard, i);
+    if (fds[0].revents)
+        there = serve_control(guard);
+    bh_guard_tick(guard);
+    return there;
 }
 
 int main(void)
@@ -107,7 +108,10 @@ int main(void)
     if (recovers)
         bh_guard_recover(&guard, mountinfo);
     bh_close_p(&mountinfo);
-    serve(&guard);
+    while (serve(&guard, BH_FD_CONTROL))
+        ;
     bh_guard_end(&guard, false);
+    while (guard.lingering >= 0)
+        (void)serve(&guard, -1);
     _exit(EXIT_SUCCESS);
 }
