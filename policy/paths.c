@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/eval.h"
+#include "policy/mounts.h"
 #include "protocol/base/mem.h"
 #include "protocol/types.h"
 
@@ -101,11 +102,8 @@ bool bh_policy_needs_fs_reader(const struct bh_policy *policy)
 
 bool bh_policy_needs_mounts(const struct bh_policy *policy)
 {
-    static const unsigned commands[] = { BH_CMD_GUEST_FSTRIM, BH_CMD_GUEST_FSFREEZE_FREEZE,
-                                         BH_CMD_GUEST_FSFREEZE_FREEZE_LIST };
-
-    for (size_t i = 0; i < BH_ARRAY_SIZE(commands); i++)
-        if (bh_policy_grants(policy, commands[i]))
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++)
+        if (bh_acts_on_mounts(command) && bh_policy_grants(policy, command))
             return true;
     return false;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 
 _Static_assert(BH_FROZEN_CHANNELS_MAX == BH_CHANNELS_MAX, "each channel may freeze");
 
+#define LAST_GUARD_MS 5000u /* for the guard of the last agent to end */
 #define STOP_THAW_MS 30000u /* for the guard to thaw before the agent ends; it goes on alone after that */
 
 static struct bh_process *hooks_of(struct bh_supervisor *s);
@@ -45,6 +47,22 @@ static void take_over(struct bh_supervisor *s, int fd)
                left->channel);
 }
 
+/* The guard of an agent that was killed may be thawing yet. It holds the lock, with the descriptor that it
+ * has from its supervisor: while it writes the record, nobody else does. */
+static void await_last_guard(int fd)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + LAST_GUARD_MS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        if (bh_clock_ms(CLOCK_BOOTTIME) >= until) {
+            bh_log(BH_LOG_WARNING,
+                   "the guard of the last agent has not ended; what it thaws may be frozen anew");
+            return;
+        }
+        (void)poll(NULL, 0, 2);
+    }
+}
+
 int bh_freeze_load(struct bh_supervisor *s)
 {
     char path[600];
@@ -53,6 +71,7 @@ int bh_freeze_load(struct bh_supervisor *s)
     s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->frozen_record < 0)
         return -errno;
+    await_last_guard(s->frozen_record);
     take_over(s, s->frozen_record);
     bh_freeze_settle(s);
     s->hook_config = -1;

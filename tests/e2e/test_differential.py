@@ -22,7 +22,7 @@ from logins import DEAD, own_run, record
 from mountns import MountNamespace
 from netns import NetNamespace
 
-ROWS = json.loads((ROOT / "tests" / "differences.json").read_text())
+ROWS = [row for row in json.loads((ROOT / "tests" / "differences.json").read_text()) if "suite" not in row]
 USED = set()
 UTMP = (record(b"bob", 2000, 500000) + record(b"root", 1000) + record(b"gone", 1, 0, DEAD) + record(b"bob", 1999, 250000) +
         record(b"caf\xc3\xa9", 7, 1))

@@ -76,6 +76,8 @@ static int decide(struct bh_call *call, uint16_t command)
                           call->command->name);
 }
 
+/* An error names one record: that of the refusal if there was one, for it says what was refused and by which
+ * rule. */
 static void record_result(struct bh_call *call, int r)
 {
     struct bh_record record = { .kind = BH_RECORD_RESULT,
@@ -86,7 +88,7 @@ static void record_result(struct bh_call *call, int r)
 
     if (r) {
         record.text = (struct bh_str){ call->error->text, (uint32_t)strlen(call->error->text) };
-        (void)bh_audit_send(&call->worker->audit, &record, &call->error->record);
+        (void)bh_audit_send(&call->worker->audit, &record, call->error->record ? NULL : &call->error->record);
     } else {
         (void)bh_audit_send(&call->worker->audit, &record, NULL);
     }
