@@ -601,14 +601,17 @@ static void killed_while_a_hook_runs(void **state)
     assert_int_equal(kill(running, 0), -1);
 }
 
+static struct bh_hook_reply left;
+
 /* Who is traced stays until its tracer, which is us, lets it go: that is told, and ends the freeze. */
-static void a_process_that_cannot_be_reaped(void **state)
+static void run_traced(const char *what)
 {
+    char script[512];
     int traced, fd = -1;
 
-    (void)state;
-    hook("1", "[ $1 = thaw ] && exit\n(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)\n"
-              "while ! [ -e ${0%/*}/../go ]; do sleep 0.05; done");
+    (void)snprintf(script, sizeof(script),
+                   "[ $1 = thaw ] && exit\n%s\nwhile ! [ -e ${0%%/*}/../go ]; do sleep 0.05; done", what);
+    hook("1", script);
     hook("2", "");
     serve(false);
     question(BH_HOOK_FREEZE);
@@ -616,12 +619,54 @@ static void a_process_that_cannot_be_reaped(void **state)
     if (ptrace(PTRACE_SEIZE, traced, 0, 0) < 0)
         skip(); /* where nobody may trace */
     hook_bytes("go", "", 0600);
-    assert_int_equal(bh_fd_recv(peer, &reply, sizeof(reply), &fd), 1);
-    assert_int_equal(reply.outcome, BH_HOOK_LEFT);
-    assert_run_recorded("1", "freeze", "a process of it cannot be killed", BH_E_HOOK_FAILED);
+    assert_int_equal(bh_fd_recv(peer, &left, sizeof(left), &fd), 1);
     assert_int_equal(waitpid(traced, NULL, __WALL), traced);
     assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
     assert_journal("1 freeze\n1 thaw\n");
+}
+
+static void a_daemon_that_cannot_be_reaped(void **state)
+{
+    (void)state;
+    run_traced("(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)");
+    assert_int_equal(left.outcome, BH_HOOK_LEFT);
+    assert_run_recorded("1", "freeze", "a process of it cannot be killed", BH_E_HOOK_FAILED);
+}
+
+static void a_hook_that_cannot_be_reaped(void **state)
+{
+    (void)state;
+    config.timeout_ms = 1000;
+    run_traced("echo $$ >${0%/*}/../pid");
+    assert_true(left.outcome == BH_HOOK_LEFT || left.outcome == BH_HOOK_TIMED_OUT); /* as the kernel says */
+}
+
+/* One thaw hook has run when something is frozen again: the next one waits. */
+static void frozen_between_two_hooks(void **state)
+{
+    (void)state;
+    hook("1", "");
+    hook("2", "[ $1 = freeze ] || sleep 0.5");
+    serve(false);
+    assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
+    close_one(&peer);
+    await_journal("1 freeze\n2 freeze\n2 thaw\n");
+    set_frozen(BH_FREEZING);
+    assert_int_equal(ended(1000), -1);
+    assert_journal("1 freeze\n2 freeze\n2 thaw\n");
+    set_frozen(BH_THAWED);
+    assert_int_equal(ended(PLENTY_MS), 0);
+    assert_journal("1 freeze\n2 freeze\n2 thaw\n1 thaw\n");
+    server = 0;
+    (void)unlink(in_hooks("journal"));
+    hook("1", "sleep 0.5");
+    next_server();
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    await_journal("1 freeze\n");
+    set_frozen(BH_FREEZING); /* by somebody who does not wait for the hooks */
+    assert_int_equal(ended(1000), -1);
+    assert_journal("1 freeze\n");
 }
 
 /* What can be run is run, although the folder has turned bad. */
@@ -925,7 +970,9 @@ int main(void)
         TEST(the_supervisor_is_gone),
         TEST(killed_with_hooks_owed),
         TEST(killed_while_a_hook_runs),
-        TEST(a_process_that_cannot_be_reaped),
+        TEST(a_daemon_that_cannot_be_reaped),
+        TEST(a_hook_that_cannot_be_reaped),
+        TEST(frozen_between_two_hooks),
         TEST(owed_with_a_bad_folder),
         TEST(malformed_questions),
         TEST(full_queue),
