@@ -58,8 +58,10 @@ static int prepare(void **state)
     (void)state;
     strcpy(here, "/tmp/bh-order-XXXXXX");
     strcpy(there, "/dev/shm/bh-order-XXXXXX");
-    if (!mkdtemp(here) || !mkdtemp(there))
+    if (!mkdtemp(here))
         return -1;
+    if (!mkdtemp(there))
+        strcpy(there, here); /* then there are no two */
     here_id = mount_id(here);
     there_id = mount_id(there);
     sys = open(here, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -71,7 +73,7 @@ static int leave(void **state)
     (void)state;
     bh_arena_deinit(&arena);
     (void)close(sys);
-    return empty(here) | empty(there) | rmdir(here) | rmdir(there);
+    return empty(here) | empty(there) | rmdir(here) | (strcmp(here, there) ? rmdir(there) : 0);
 }
 
 /* No device, no file system. A kernel before 5.8 tells no mount ids, by which tests know theirs. */
