@@ -155,14 +155,28 @@ bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *pro
 void bh_freeze_stop(struct bh_supervisor *s)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_THAW_MS;
-    struct bh_process *guard;
+    pid_t asked = 0;
 
     if (!bh_is_frozen(s))
         return;
     bh_log(BH_LOG_NOTICE, "file systems are frozen: they are thawed before the agent ends");
-    guard = provide_guard(s);
-    if (guard)
-        (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
-    while (bh_is_frozen(s) && bh_clock_ms(CLOCK_BOOTTIME) < until)
+    while (bh_is_frozen(s) && bh_clock_ms(CLOCK_BOOTTIME) < until) {
+        struct bh_process *guard;
+
+        bh_reap(s); /* it may die yet */
+        guard = provide_guard(s);
+        if (guard && guard->pid != asked) {
+            (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
+            asked = guard->pid;
+        }
         (void)poll(NULL, 0, 2);
+    }
+}
+
+void bh_freeze_leave(struct bh_supervisor *s)
+{
+    struct bh_process *guard = guard_of(s);
+
+    if (guard->control >= 0)
+        bh_close_p(&guard->control);
 }

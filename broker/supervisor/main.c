@@ -216,7 +216,19 @@ static void write_out(struct bh_supervisor *s)
 }
 
 /* Nobody is asked to go, for one that was taken over may have blocked every other signal,
- * and nobody is waited for without end. */
+ * and nobody is waited for without end. But the guard goes by itself, when nothing can freeze any more. */
+static void end_processes(struct bh_supervisor *s, uint64_t until)
+{
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid && s->processes[i].role != BH_ROLE_THAW)
+            (void)kill(s->processes[i].pid, SIGKILL);
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].role != BH_ROLE_THAW)
+            (void)await(&s->processes[i], until);
+    bh_freeze_stop(s); /* what a worker began meanwhile */
+    bh_freeze_leave(s);
+}
+
 static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
@@ -224,11 +236,7 @@ static _Noreturn void stop(struct bh_supervisor *s, int status)
     s->stopping = true;
     bh_journal(s, "stopping");
     bh_freeze_stop(s);
-    for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid)
-            (void)kill(s->processes[i].pid, SIGKILL);
-    for (unsigned i = 1; i < s->n_processes; i++)
-        (void)await(&s->processes[i], until);
+    end_processes(s, until);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
