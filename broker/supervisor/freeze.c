@@ -234,9 +234,9 @@ bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *pro
            (process->role == BH_ROLE_HOOK && s->frozen->hook_owed && s->hooks);
 }
 
-bool bh_freeze_lasts(const struct bh_supervisor *s, const struct bh_process *process)
+bool bh_freeze_lasts(const struct bh_process *process)
 {
-    return process->role == BH_ROLE_HOOK || bh_freeze_wants(s, process);
+    return process->role == BH_ROLE_HOOK || process->role == BH_ROLE_THAW;
 }
 
 void bh_freeze_started(struct bh_process *process)
@@ -247,20 +247,33 @@ void bh_freeze_started(struct bh_process *process)
 
 /* --- the end -------------------------------------------------------------------------- */
 
+/* Asks the guard that runs; one that has replaced a killed one is asked anew. The one that was asked. */
+static pid_t ask_to_thaw(struct bh_supervisor *s, pid_t asked)
+{
+    struct bh_process *guard = bh_is_frozen(s) ? provide_guard(s) : NULL;
+
+    if (!guard || guard->pid == asked)
+        return asked;
+    (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
+    return guard->pid;
+}
+
 /* The guard thaws, then the thaw hooks run; what takes longer ends without us. */
 void bh_freeze_stop(struct bh_supervisor *s)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_THAW_MS;
-    struct bh_process *guard;
+    pid_t asked = 0;
 
-    if (bh_is_frozen(s)) {
+    if (bh_is_frozen(s))
         bh_log(BH_LOG_NOTICE, "file systems are frozen: they are thawed before the agent ends");
-        guard = provide_guard(s);
-        if (guard)
-            (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
-    }
     while ((bh_is_frozen(s) || hooks_of(s)->pid) && bh_clock_ms(CLOCK_BOOTTIME) < until) {
+        bh_reap(s); /* it may die yet */
+        asked = ask_to_thaw(s, asked);
         (void)poll(NULL, 0, 2);
-        bh_reap(s);
     }
+}
+
+void bh_freeze_leave(struct bh_supervisor *s)
+{
+    bh_close_p(&guard_of(s)->control);
 }

@@ -20,12 +20,12 @@ from images import wait_until_thawed
 pytestmark = pytest.mark.root
 
 IMAGES = 6
-ROUNDS = 18  # for each victim and each setting: 252 in all
-VICTIMS = ["front", "audit", "storage", "thaw", "supervisor", "all", "storage+thaw"]
+ROUNDS = 18  # for each victim and each setting: 324 in all
+VICTIMS = ["front", "audit", "storage", "thaw", "supervisor", "all", "storage+thaw", "stop", "thaw+stop"]  # stop: SIGTERM
 MOMENTS = ["before", "freezing", "freezing", "frozen", "thawing", "after"]
 SECOND = 1.0
 PATIENCE = 10.0
-ENDS_FREEZE = {"storage", "thaw", "supervisor", "all", "storage+thaw"}  # where the policy does not hold it
+ENDS_FREEZE = {"storage", "thaw", "supervisor", "all", "storage+thaw", "stop", "thaw+stop"}  # where the policy does not hold it
 
 
 class Round:
@@ -33,7 +33,8 @@ class Round:
 
     def __init__(self, world, agent, mounts, victim, hold, dice):
         self.world, self.agent, self.mounts = world, agent, mounts
-        self.victim, self.hold, self.dice = victim, hold, dice
+        self.victim, self.dice = victim, dice
+        self.hold = hold and not victim.endswith("stop")
         self.moment = dice.choice(MOMENTS)
         self.patient = dice.random() < 0.5  # a new supervisor waits for the end of what the last one left
         self.frozen = self.thawed = None  # what a client was told: how many
@@ -84,6 +85,9 @@ class Round:
         return family, [row["pid"] for name in self.victim.split("+") for row in self.agent.processes(name)]
 
     def kill(self):
+        if self.victim.endswith("stop"):
+            self.stop()
+            return
         family, victims = self.pids()
         if self.victim == "all":
             for pid in victims:
@@ -94,6 +98,17 @@ class Round:
             self.agent.process.wait()
             self.expect_without_supervisor(family)
             self.agent.start()
+
+    def stop(self):
+        """In order: whatever is on its way, all is thawed, by the agent or by its guard that is left behind."""
+        guards = self.agent.processes("thaw") if self.victim == "thaw+stop" else []
+        for row in guards:
+            kill(row["pid"])
+        self.agent.process.terminate()
+        assert self.agent.process.wait(PATIENCE) == 0
+        if self.patient:
+            wait_until_thawed(self.mounts, 2)
+        self.agent.start()
 
     def expect_without_supervisor(self, family):
         """The guard thaws before it ends, unless it is to hold; nobody else is left behind."""

@@ -22,7 +22,7 @@ from harness import BUILD, MIB, ROOT, Agent, memory, wait_for
 pytestmark = pytest.mark.root
 
 POLICY = """policy 1
-use standard
+allow @sync, @info, @net, @shutdown, @time
 rule logs: allow @file-read {{
     path beneath "{0}/logs"
 }}
