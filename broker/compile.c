@@ -118,6 +118,7 @@ static _Noreturn void become(const struct run *run, pid_t parent)
     bh_log_init(profile->program, BH_LOG_NOTICE);
     bh_log_style(false, false); /* its lines are findings, not lines of our log */
     bh_log_echo(-1);
+    bh_log_hold(NULL);
     r = bh_confine_before_exec(profile, &identity, &view, 0, parent, program, &boot, &step);
     if (r < 0)
         bh_die(BH_EXIT_CONFINE, "cannot be confined: %s: %s", step, strerror(-r));

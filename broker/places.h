@@ -10,7 +10,7 @@
 #define BH_CONFIG_FILE_DEFAULT "/etc/qemu/qemu-ga.conf"
 #define BH_PID_FILE_DEFAULT "/var/run/qemu-ga.pid"
 #define BH_HOOK_DEFAULT "/etc/qemu/fsfreeze-hook"
-#define BH_HOOK_FOLDER "/etc/bulkhead/freeze.d" /* beside the one that -F names */
+#define BH_HOOK_DIR_DEFAULT "/etc/bulkhead/freeze.d"
 #define BH_VIRTIO_PORT_DEFAULT "/dev/virtio-ports/org.qemu.guest_agent.0"
 #define BH_ISA_SERIAL_DEFAULT "/dev/ttyS0"
 #define BH_POLICY_FILE_DEFAULT "/etc/bulkhead/policy"

@@ -9,7 +9,10 @@
 
 #include "policy/listed.h"
 #include "policy/mounts.h"
+#include "protocol/wire/hook.h"
 #include "protocol/wire/utf8.h"
+
+_Static_assert(BH_HOOK_TIMEOUT_MAX_S * 1000u == BH_HOOK_TIMEOUT_MAX_MS, "one limit");
 
 #define FENCES_ALL ((uint64_t)BH_FENCE_RLIMITS * 2 - 1)
 

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "policy/eval.h"
+#include "policy/mounts.h"
+#include "protocol/base/mem.h"
 #include "protocol/types.h"
 
 struct list {
@@ -93,6 +96,14 @@ bool bh_policy_needs_fs_reader(const struct bh_policy *policy)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++)
         if (is_for(&policy->rules[i], BH_NO_USER))
+            return true;
+    return false;
+}
+
+bool bh_policy_needs_mounts(const struct bh_policy *policy)
+{
+    for (unsigned command = 0; command < BH_CMD_COUNT; command++)
+        if (bh_acts_on_mounts(command) && bh_policy_grants(policy, command))
             return true;
     return false;
 }

@@ -1,9 +1,10 @@
 /*
  * Which folders a policy makes visible to the processes that open files: the supervisor
- * builds their view from this list, and they give the same list to Landlock.
+ * builds their view from this list, and they give the same list to Landlock. And which capabilities the rules
+ * ask for.
  *
- * Trust: in = CHECKED (an opened slice); out = CHECKED; called by = supervisor, fs, opener, policy/lang,
- *        bulkheadctl
+ * Trust: in = CHECKED (an opened slice); out = CHECKED; called by = supervisor, fs, opener, storage,
+ * policy/lang, bulkheadctl
  */
 #pragma once
 
@@ -34,6 +35,10 @@ uint32_t bh_profile_paths(const struct bh_profile *profile, const char *file, st
 
 /* True if some rule has files opened by the fs worker itself, which then needs its capability. */
 bool bh_policy_needs_fs_reader(const struct bh_policy *policy);
+
+/* True if some rule lets the storage worker do more to file systems than list them: then it needs SYS_ADMIN.
+ */
+bool bh_policy_needs_mounts(const struct bh_policy *policy);
 
 /* The verbs that an open in this mode (enum bh_guest_file_mode) asks for, whether or not the file exists. */
 uint32_t bh_policy_mode_verbs(uint8_t mode);

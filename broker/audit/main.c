@@ -32,8 +32,7 @@
 #include "protocol/wire/frozen.h"
 
 #define RETRY_MS 1000
-#define THAW_LOOK_MS 50  /* how often it is looked whether file systems are thawed, while that is waited for \
-                          */
+#define THAW_LOOK_MS 50  /* between two looks whether file systems are thawed, while that is waited for */
 #define THAW_WAIT_MS 500 /* the same for a process that is to end: half of what the supervisor gives it */
 #define ASK_AGAIN_BYTES (1024u * 1024u) /* after a refusal of the next segment */
 

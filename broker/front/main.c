@@ -45,7 +45,6 @@ int main(void)
 
     bh_log_init("bulkhead-front", BH_LOG_NOTICE);
     boot = bh_boot_map();
-    (void)bh_frozen_map();
     front.audit = (struct bh_audit){ .fd = BH_FD_AUDIT, .source = boot->source, .state = bh_state_map() };
     bh_policy_map(&front.policy);
     front.frozen = bh_frozen_map();
@@ -59,7 +58,7 @@ int main(void)
     if (bh_front_init(&front, BH_FD_CONTROL, client, boot->epoch) < 0)
         bh_die(1, "no memory to serve a connection");
     front.client.returns = port;
-    while (bh_front_step(&front, -1))
+    while (bh_front_step(&front, bh_log_held() ? BH_LOG_LOOK_MS : -1))
         bh_log_flush();
     bh_log_flush();
     bh_front_deinit(&front);

@@ -2,6 +2,7 @@
  * How children end: reaped, told of, counted against their budget, and started again if they are wanted. One
  * that cannot even be killed, since it hangs in the kernel, is given up.
  */
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -138,4 +139,30 @@ int bh_start_wanted(struct bh_supervisor *s)
             next = (int)wait;
     }
     return next;
+}
+
+/* Its exit status, or -1: it did not end in time, or there was none. */
+int bh_await(const struct bh_process *process, uint64_t until)
+{
+    int status = -1;
+
+    while (process->pid && waitpid(process->pid, &status, WNOHANG) == 0 &&
+           bh_clock_ms(CLOCK_BOOTTIME) < until)
+        (void)poll(NULL, 0, 5);
+    return status;
+}
+
+/* Nobody is asked to go, for one that was taken over may have blocked every other signal, and nobody is
+ * waited for without end. The guard and the hooks go by themselves: when nothing can freeze any more, when
+ * nothing is owed. */
+void bh_end_all(struct bh_supervisor *s, uint64_t until)
+{
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid && !bh_freeze_lasts(&s->processes[i]))
+            (void)kill(s->processes[i].pid, SIGKILL);
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (!bh_freeze_lasts(&s->processes[i]))
+            (void)bh_await(&s->processes[i], until);
+    bh_freeze_stop(s); /* what a worker began meanwhile */
+    bh_freeze_leave(s);
 }

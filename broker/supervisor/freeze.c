@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,10 +21,11 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-#include "protocol/wire/hook_config.h"
+#include "protocol/wire/hook.h"
 
 _Static_assert(BH_FROZEN_CHANNELS_MAX == BH_CHANNELS_MAX, "each channel may freeze");
 
+#define LAST_GUARD_MS 5000u /* for the guard of the last agent to end */
 #define STOP_THAW_MS 30000u /* for the guard to thaw before the agent ends; it goes on alone after that */
 
 static struct bh_process *hooks_of(struct bh_supervisor *s);
@@ -45,6 +47,22 @@ static void take_over(struct bh_supervisor *s, int fd)
                left->channel);
 }
 
+/* The guard of an agent that was killed may be thawing yet. It holds the lock, with the descriptor that it
+ * has from its supervisor: while it writes the record, nobody else does. */
+static void await_last_guard(int fd)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + LAST_GUARD_MS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        if (bh_clock_ms(CLOCK_BOOTTIME) >= until) {
+            bh_log(BH_LOG_WARNING,
+                   "the guard of the last agent has not ended; what it thaws may be frozen anew");
+            return;
+        }
+        (void)poll(NULL, 0, 2);
+    }
+}
+
 int bh_freeze_load(struct bh_supervisor *s)
 {
     char path[600];
@@ -53,6 +71,7 @@ int bh_freeze_load(struct bh_supervisor *s)
     s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->frozen_record < 0)
         return -errno;
+    await_last_guard(s->frozen_record);
     take_over(s, s->frozen_record);
     bh_freeze_settle(s);
     s->hook_config = -1;
@@ -156,7 +175,7 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel)
     config = (struct bh_hook_config){ .magic = BH_HOOK_CONFIG_MAGIC,
                                       .timeout_ms = (uint32_t)settings[BH_SET_HOOK_TIMEOUT_S] * 1000,
                                       .unrecorded = (uint32_t)settings[BH_SET_AUDIT_FAILURE],
-                                      .folder = BH_HOOK_FOLDER };
+                                      .folder = BH_HOOK_DIR_DEFAULT };
     (void)snprintf(config.channel, sizeof(config.channel), "%s", channel);
     (void)snprintf(config.file, sizeof(config.file), "%s", s->options.hook ? s->options.hook : "");
     bh_close_p(&s->hook_config);
@@ -215,9 +234,9 @@ bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *pro
            (process->role == BH_ROLE_HOOK && s->frozen->hook_owed && s->hooks);
 }
 
-bool bh_freeze_lasts(const struct bh_supervisor *s, const struct bh_process *process)
+bool bh_freeze_lasts(const struct bh_process *process)
 {
-    return process->role == BH_ROLE_HOOK || bh_freeze_wants(s, process);
+    return process->role == BH_ROLE_HOOK || process->role == BH_ROLE_THAW;
 }
 
 void bh_freeze_started(struct bh_process *process)
@@ -228,20 +247,33 @@ void bh_freeze_started(struct bh_process *process)
 
 /* --- the end -------------------------------------------------------------------------- */
 
+/* Asks the guard that runs; one that has replaced a killed one is asked anew. The one that was asked. */
+static pid_t ask_to_thaw(struct bh_supervisor *s, pid_t asked)
+{
+    struct bh_process *guard = bh_is_frozen(s) ? provide_guard(s) : NULL;
+
+    if (!guard || guard->pid == asked)
+        return asked;
+    (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
+    return guard->pid;
+}
+
 /* The guard thaws, then the thaw hooks run; what takes longer ends without us. */
 void bh_freeze_stop(struct bh_supervisor *s)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_THAW_MS;
-    struct bh_process *guard;
+    pid_t asked = 0;
 
-    if (bh_is_frozen(s)) {
+    if (bh_is_frozen(s))
         bh_log(BH_LOG_NOTICE, "file systems are frozen: they are thawed before the agent ends");
-        guard = provide_guard(s);
-        if (guard)
-            (void)bh_control_send(guard->control, BH_CONTROL_THAW, 0, -1);
-    }
     while ((bh_is_frozen(s) || hooks_of(s)->pid) && bh_clock_ms(CLOCK_BOOTTIME) < until) {
+        bh_reap(s); /* it may die yet */
+        asked = ask_to_thaw(s, asked);
         (void)poll(NULL, 0, 2);
-        bh_reap(s);
     }
+}
+
+void bh_freeze_leave(struct bh_supervisor *s)
+{
+    bh_close_p(&guard_of(s)->control);
 }

@@ -152,7 +152,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)umask(077);
     s->privileged = geteuid() == 0;
-    s->hooks = s->options.hook || access(BH_HOOK_FOLDER, F_OK) == 0;
+    s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
         keep_capabilities(s);
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -186,17 +186,6 @@ static void open_log(struct bh_supervisor *s)
         bh_die(1, "%s", why);
 }
 
-/* Its exit status, or -1: it did not end in time, or there was none. */
-static int await(const struct bh_process *process, uint64_t until)
-{
-    int status = -1;
-
-    while (process->pid && waitpid(process->pid, &status, WNOHANG) == 0 &&
-           bh_clock_ms(CLOCK_BOOTTIME) < until)
-        (void)poll(NULL, 0, 5);
-    return status;
-}
-
 /* What is queued is written before the queues go with us, by a successor if the audit process has died or
  * dies now. */
 static void write_out(struct bh_supervisor *s)
@@ -210,7 +199,7 @@ static void write_out(struct bh_supervisor *s)
             return;
         if (audit->control >= 0)
             (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-        status = await(audit, until);
+        status = bh_await(audit, until);
         if (status < 0)
             (void)kill(audit->pid, SIGKILL);
         else
@@ -218,22 +207,12 @@ static void write_out(struct bh_supervisor *s)
     } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
 }
 
-/* Nobody is asked to go, for one that was taken over may have blocked every other signal,
- * and nobody is waited for without end. */
 static _Noreturn void stop(struct bh_supervisor *s, int status)
 {
-    uint64_t until;
-
     s->stopping = true;
     bh_journal(s, "stopping");
     bh_freeze_stop(s);
-    until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
-    for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid && !bh_freeze_lasts(s, &s->processes[i]))
-            (void)kill(s->processes[i].pid, SIGKILL);
-    for (unsigned i = 1; i < s->n_processes; i++)
-        if (!bh_freeze_lasts(s, &s->processes[i]))
-            (void)await(&s->processes[i], until);
+    bh_end_all(s, bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS);
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
@@ -280,8 +259,9 @@ static int do_what_is_due(struct bh_supervisor *s)
 {
     int next;
 
+    bh_log_flush();
     bh_channels_step(s);
-    next = bh_start_wanted(s);
+    next = sooner(bh_start_wanted(s), bh_log_held() ? BH_LOG_LOOK_MS : -1);
     return sooner(next, bh_channels_due(s));
 }
 

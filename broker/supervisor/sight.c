@@ -2,8 +2,8 @@
  * What a process may see and be, derived from the policy: privilege follows the rules.
  *
  * fs reads as its own user with DAC_READ_SEARCH over the folders of rules without a
- * user; an opener is its user, over the folders of that user's rules; everyone else has
- * what its profile says and nothing from the policy.
+ * user; storage has SYS_ADMIN if a rule lets it trim or freeze; an opener is its user, over the folders of
+ * that user's rules; everyone else has what its profile says and nothing from the policy.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -115,5 +115,7 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
         if (!bh_policy_needs_fs_reader(policy))
             ret->identity.caps = 0;
     }
+    if (process->role == BH_ROLE_STORAGE && !bh_policy_needs_mounts(policy))
+        ret->identity.caps &= ~(1ull << CAP_SYS_ADMIN);
     return 0;
 }

@@ -222,11 +222,13 @@ bool bh_freeze_ended(struct bh_supervisor *s, struct bh_process *process, int st
 bool bh_freeze_wants(const struct bh_supervisor *s, const struct bh_process *process);
 
 /* Does it end by itself when the agent has ended: a guard that still thaws, who still runs thaw hooks? */
-bool bh_freeze_lasts(const struct bh_supervisor *s, const struct bh_process *process);
+bool bh_freeze_lasts(const struct bh_process *process);
 /* It was started because it is wanted. */
 void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */
 void bh_freeze_stop(struct bh_supervisor *s);
+/* Lets the guard go. It ends when what may still freeze has been thawed, which may be after the agent. */
+void bh_freeze_leave(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */
 
@@ -318,6 +320,10 @@ void bh_evict(struct bh_process *process);
 
 /* --- ends.c: how children end ---------------------------------------------------- */
 
+/* Its exit status, or -1: it did not end until then (CLOCK_BOOTTIME), or there was none. */
+int bh_await(const struct bh_process *process, uint64_t until_ms);
+/* The agent ends: so do all but the audit process, and those that go by themselves. */
+void bh_end_all(struct bh_supervisor *s, uint64_t until_ms);
 /* Reaps every child that has ended and starts successors of those that keep running. */
 void bh_reap(struct bh_supervisor *s);
 /* Starts what is wanted and may start now. Returns milliseconds until the next attempt, or -1. */

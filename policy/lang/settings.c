@@ -5,6 +5,7 @@
 
 #include "policy/confine/confine.h"
 #include "protocol/base/mem.h"
+#include "protocol/wire/hook.h"
 
 #define FENCE_PREFIX "fence-"
 
@@ -192,7 +193,7 @@ const struct bh_setting_row bh_settings[] = {
       .slot = BH_SET_HOOK_TIMEOUT_S,
       .least = 1,
       .most = BH_HOOK_TIMEOUT_MAX_S,
-      .initial = 60,
+      .initial = BH_HOOK_TIMEOUT_MS / 1000u,
       .doc = "Time that a freeze hook may take before it is ended and counts as failed." },
     { .name = FENCE_PREFIX,
       .domain = BH_DOMAIN_SET,

@@ -26,6 +26,7 @@ enum bh_log_level { BH_LOG_ERROR, BH_LOG_WARNING, BH_LOG_NOTICE, BH_LOG_DEBUG };
 
 #define BH_LOG_LINE_MAX 1024          /* bytes; longer text is cut */
 #define BH_LOG_HELD_MAX (16u * 1024u) /* bytes of lines that are kept while file systems are frozen */
+#define BH_LOG_LOOK_MS 50             /* between two looks whether they still have to be */
 
 /* `program` must live as long as the process. Levels above `highest` are dropped, and so is what was held: a
  * child says nothing in its parent's name. */
@@ -49,7 +50,8 @@ void bh_log_hold(const uint32_t *flag);
 /* Writes what is kept, unless it still has to be. */
 void bh_log_flush(void);
 
-/* True if lines are kept: whoever has a loop calls bh_log_flush before long. */
+/* True if lines are kept: whoever has a loop calls bh_log_flush every BH_LOG_LOOK_MS, for nothing else tells
+ * of the thaw. */
 bool bh_log_held(void);
 
 void bh_log(enum bh_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from harness import BUILD, PEER_PROGRAM, Agent, Peer
+from images import Lifeline, World
 
 
 os.environ["QGA_CONF"] = "/nonexistent/qemu-ga.conf"  # what this machine has configured is no part of a test
@@ -44,3 +45,18 @@ def peer(folder):
         pytest.skip(f"{PEER_PROGRAM} is missing (package qemu-guest-agent)")
     with Peer(folder / "peer") as agent:
         yield agent
+
+
+@pytest.fixture(scope="session")
+def lifeline():
+    line = Lifeline()
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def world(lifeline, folder):
+    """File systems that may be frozen (images.py)."""
+    place = World(lifeline, folder)
+    yield place
+    place.close()

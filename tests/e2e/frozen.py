@@ -3,16 +3,41 @@
 import contextlib
 import ctypes
 import os
+import re
 import struct
 import subprocess
 import time
 import traceback
 
-from harness import MIB
+from harness import MIB, ROOT
 
 THAWED, FREEZING, FROZEN = range(3)
 ABOUT, IS_FROZEN = 2, 3
-STATE, N_MOUNTS, MOUNTS, MOUNT_SIZE = 4, 132, 136, 1048  # where they lie in struct bh_frozen
+SIZES = {"char": 1, "uint32_t": 4, "int32_t": 4, "uint64_t": 8}
+HEADERS = [(ROOT / "protocol/wire" / name).read_text() for name in ("boot.h", "frozen.h")]
+NUMBERS = {name: int(number) for text in HEADERS for name, number in re.findall(r"#define (\w+) (\d+)u?\b", text)}
+
+
+def layout(struct_name):
+    """{field: where it lies}, and under None the size, of a struct of the frozen page."""
+    text = next(text for text in HEADERS if f"struct {struct_name} {{" in text).split(f"struct {struct_name} {{")[1]
+    text = re.sub(r"/\*.*?\*/", "", text.split("\n};")[0], flags=re.S)
+    found, at = {}, 0
+    for kind, names in re.findall(r"(\w+ \w+|\w+)\s+(\w[^;]*);", text.replace("struct ", "struct_")):
+        for name in names.split(","):
+            size = align = SIZES.get(kind, 0)
+            if not size:  # an array of structs whose numbers have 32 bits
+                size, align = layout(kind.removeprefix("struct_"))[None], 4
+            at += -at % align
+            found[re.match(r"\s*(\w+)", name)[1]] = at
+            for words in re.findall(r"\[([^]]+)\]", name):
+                size *= sum(NUMBERS.get(word) or int(word) for word in words.split(" + "))
+            at += size
+    found[None] = at
+    return found
+
+
+PAGE, MOUNT = layout("bh_frozen"), layout("bh_frozen_mount")
 
 
 def run(*command):
@@ -76,16 +101,21 @@ class Page:
     """The frozen page of an agent, as the guard writes it."""
 
     def __init__(self, agent):
-        pid = agent.process.pid
-        names = [name for name in os.listdir(f"/proc/{pid}/fd")
-                 if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:bulkhead-frozen")]
-        self.fd = os.open(f"/proc/{pid}/fd/{names[0]}", os.O_RDWR)
+        place = f"/proc/{agent.process.pid}/fd"
+        for name in os.listdir(place):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"{place}/{name}").startswith("/memfd:bulkhead-frozen"):
+                    self.fd = os.open(f"{place}/{name}", os.O_RDWR)
+        assert os.fstat(self.fd).st_size in range(PAGE[None], PAGE[None] + 8)  # the end of a struct is padded
+
+    def write(self, at, *numbers):
+        os.pwrite(self.fd, struct.pack(f"={len(numbers)}I", *numbers), at)
 
     def say(self, state, *mounts):
-        for at, (device, fate) in enumerate(mounts):
-            os.pwrite(self.fd, struct.pack("=III", os.major(device), os.minor(device), fate), MOUNTS + at * MOUNT_SIZE)
-        os.pwrite(self.fd, struct.pack("=I", len(mounts)), N_MOUNTS)
-        os.pwrite(self.fd, struct.pack("=I", state), STATE)
+        for n, (device, fate) in enumerate(mounts):
+            self.write(PAGE["mounts"] + n * MOUNT[None], os.major(device), os.minor(device), fate)
+        self.write(PAGE["n_mounts"], len(mounts))
+        self.write(PAGE["state"], state)
 
     @contextlib.contextmanager
     def freeze(self, disk):
@@ -97,5 +127,6 @@ class Page:
             self.say(FROZEN, (disk.device, IS_FROZEN))
             yield
         finally:
-            run("fsfreeze", "-u", disk.path)
+            with contextlib.suppress(subprocess.CalledProcessError):  # the agent may have thawed it
+                run("fsfreeze", "-u", disk.path)
             self.say(THAWED)

@@ -142,6 +142,25 @@ def test_network_namespace(agent, role, own):
     assert (os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")) == (role == "storage")
 
 
+def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
+    """Also after a reload: another process comes with what the new policy needs, and the old one goes."""
+    texts = {True: "policy 1\ncommands 43\nallow @info, @trim\n", False: "policy 1\ncommands 43\nallow @info\n"}
+    agent = start(texts[False])
+    pids = set()
+    with agent.client() as client:
+        for grants in (False, True, True, False):
+            agent.write_policy(texts[grants] + f"# {len(pids)}\n")
+            before = agent.status()["policy"]
+            agent.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: agent.status()["policy"] != before, 5, "the reload")
+            assert client.ok("guest-get-fsinfo")
+            pid = agent.pid("storage")
+            pids.add(pid)
+            held = int(proc_status(pid)["CapEff"], 16)
+            assert held == 1 << CAP_DAC_READ_SEARCH | grants << CAP_SYS_ADMIN
+    assert len(pids) == 3
+
+
 def test_storage_lists_folders_and_reads_no_file(folder):
     """rogue-storage.c, confined as bulkhead-storage is, tries; what its filter kills is tried in tests/confine."""
     if not landlock():

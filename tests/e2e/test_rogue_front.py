@@ -22,7 +22,7 @@ from harness import BUILD, MIB, ROOT, Agent, memory, wait_for
 pytestmark = pytest.mark.root
 
 POLICY = """policy 1
-use standard
+allow @sync, @info, @net, @shutdown, @time
 rule logs: allow @file-read {{
     path beneath "{0}/logs"
 }}
@@ -153,7 +153,7 @@ def rogue(agent):
         yield connection
 
 
-INFO, FS = WORKERS["info"], WORKERS["fs"]
+INFO, FS, STORAGE = WORKERS["info"], WORKERS["fs"], WORKERS["storage"]
 
 
 def error_code(answer):
@@ -181,7 +181,7 @@ def test_valid_calls_work(rogue, folder):
 
 def test_only_granted_peers_are_handed_out(rogue, folder):
     given = {peer for peer in [*range(0, 50), 2**31, 2**32 - 1] if rogue.start(peer)}
-    assert given == {INFO, FS}
+    assert given == {INFO, FS, STORAGE}
     still_works(rogue, folder)
 
 

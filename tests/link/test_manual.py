@@ -53,7 +53,7 @@ def test_profiles_are_in_the_manual():
 def test_classes_and_their_commands_are_in_the_manual():
     schema = json.loads(text("protocol/schema.json"))
     section = plain("bulkhead-policy.5").split("\n.SH CLASSES\n")[1].split("\n.ad b\n")[0]
-    found = {name: re.findall(r"\bguest-[a-z-]+", body) for name, body in re.findall(r"\.TP\n\.B (@\S+)\n(.*?)(?=\n\.TP|$)", section, re.S)}
+    found = {name: re.findall(r"\b(?:guest-(?!info lists)|bulkhead-)[a-z-]+", body) for name, body in re.findall(r"\.TP\n\.B (@\S+)\n(.*?)(?=\n\.TP|$)", section, re.S)}
     meant = {name: [command for command, entry in schema["commands"].items() if name in entry["classes"]]
              for name in schema["classes"]}
     assert found == meant and len(found["@info"]) > 10
@@ -66,11 +66,16 @@ def test_words_for_a_channel_s_host_are_in_the_manual():
     assert not [word for word in words if not re.search(rf"\b{word}\b", entry)]
 
 
-def test_what_the_hook_is_said_to_do_is_true():
-    """-F promises nothing as long as no worker freezes, and the sentence goes when one does."""
-    schema = json.loads(text("protocol/schema.json"))
-    freezes = schema["workers"]["storage"]["built"] and "planned" not in schema["commands"]["guest-fsfreeze-freeze"]
-    assert ("No command of this version freezes" in plain("bulkhead.8")) is not freezes
+def test_what_the_hooks_are_promised():
+    page = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH FREEZE HOOKS")[1].split(".SH")[0]).replace(" .B ", " ")
+    assert f"There may be {number('workers/storage/hook_list.h', 'BH_HOOKS_MAX')} hooks" in page
+    assert f"the first {number('workers/storage/hook_wire.h', 'BH_HOOK_OUTPUT_MAX')} bytes" in page
+    assert f"at most {number('protocol/wire/record.h', 'BH_RECORD_TEXT_MAX')} bytes" in page
+    assert f"Each has {number('protocol/wire/hook.h', 'BH_HOOK_TIMEOUT_MS') // 1000} seconds" in page
+    variables = dict(re.findall(r'\(char \*\)"([A-Z]+)=([^"]+)"', text("workers/storage/hook.c")))
+    assert len(variables) == 3
+    assert not [name for name, value in variables.items() if name not in page or value not in page]
+    assert re.search(r'BH_HOOK_DIR_DEFAULT "([^"]+)"', text("broker/places.h"))[1] in page
 
 
 def test_fences_are_in_the_manual():

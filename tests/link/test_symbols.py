@@ -33,6 +33,7 @@ FORBIDDEN = {
     "bulkhead-storage": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-thaw": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
+    "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},
     "bulkhead-policyc": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead": JSON | {"system", "popen", "dlopen", "seccomp_init"},

@@ -18,6 +18,7 @@
 #include "tests/unit/fds.h"
 #include "workers/storage/address.h"
 #include "workers/storage/disk.h"
+#include "workers/storage/loops.h"
 #include "workers/storage/udev.h"
 
 #define PCI "devices/pci0000:00/0000:00:05.0"
@@ -184,6 +185,17 @@ static void assert_pci(const struct bh_guest_disk_address *address, int domain, 
     assert_int_equal(address->pci_controller.function, function);
 }
 
+static void the_largest_number_of_a_unit_is_one_that_can_be_told(void **state)
+{
+    struct bh_guest_disk_address address;
+
+    (void)state;
+    add_driver(PCI, "virtio-pci");
+    address = address_of(PCI "/virtio3/host2/target2:0:4/2:0:4:2147483647/block/sda", 1);
+    assert_place(&address, BUS(SCSI), 0, 0, 2147483647);
+    (void)address_of("devices/platform/x/virtio1/host0/target0:1:2/0:1:2147483648:3/block/sdb", 0);
+}
+
 static void virtio_disks_and_their_partitions(void **state)
 {
     struct bh_guest_disk_address address;
@@ -292,6 +304,25 @@ static void other_buses(void **state)
     (void)state;
 }
 
+static void an_nvme_disk_with_several_controllers_hangs_on_the_first(void **state)
+{
+    static const char subsystem[] = "devices/virtual/nvme-subsystem/nvme-subsys0";
+    struct bh_guest_disk_address address;
+
+    (void)state;
+    add_driver(PCI, "nvme");
+    make_folders(subsystem);
+    address =
+        address_of("devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1", 0); /* its controllers are gone */
+    put_link("devices/virtual/nvme-subsystem/nvme-subsys0/nvme3",
+             "../../../pci0000:00/0000:00:09.0/nvme/nvme3");
+    put_link("devices/virtual/nvme-subsystem/nvme-subsys0/nvme2",
+             "../../../pci0000:00/0000:00:05.0/nvme/nvme2");
+    address = address_of("devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n2", 1);
+    assert_place(&address, BUS(NVME), 0, 0, 0);
+    assert_pci(&address, 0, 0, 5, 0);
+}
+
 static void virtio_without_pci(void **state)
 {
     struct bh_guest_disk_address address;
@@ -355,6 +386,8 @@ static void a_bus_that_does_not_look_as_its_driver_makes_it_is_unknown(void **st
         { "ahci", "/atax/block/sdd" },
         { "sym53c8xx", "/host0/target0:0:0/0:0:99999999999999999999:0/block/sde" },
         { "some_other", "/host0/target0:0:0/0:0:0:0/block/sdf" },
+        { "virtio-pci", "/virtio0/host0/target0:0:0/0:0:0:2147483648/block/sdg" },
+        { "virtio-pci", "/virtio0/host0/target0:0:0/block/sdh" },
     };
 
     (void)state;
@@ -655,16 +688,64 @@ static void names_come_in_an_order_that_does_not_change(void **state)
     assert_int_equal(bh_names_list(block.sys, "nowhere", 4, &arena, &names), -ENOENT);
 }
 
+static struct bh_loops loops_of(const char *text)
+{
+    struct bh_loops loops = { .n = 77 };
+
+    if (text)
+        put(".", "partitions", text);
+    assert_int_equal(bh_loops_read(block.sys, "partitions", &arena, &loops), 0);
+    return loops;
+}
+
+static void loop_devices_with_nothing_in_them_are_known(void **state)
+{
+    struct bh_loops loops = loops_of("major minor  #blocks  name\n\n   7        0       8192 loop0\n"
+                                     " 259        0         10 loop3p1\n   7       12       8192 loop12\n"
+                                     " 254        0  268435456 vda\nx\n loop\n loop5x\n");
+
+    (void)state;
+    assert_true(loops.known);
+    assert_false(bh_loops_is_empty(&loops, "loop0"));
+    assert_false(bh_loops_is_empty(&loops, "loop12"));
+    assert_true(bh_loops_is_empty(&loops, "loop1"));
+    assert_true(bh_loops_is_empty(&loops, "loop3"));
+    assert_true(bh_loops_is_empty(&loops, "loop5"));
+    assert_false(bh_loops_is_empty(&loops, "loop3p1")); /* of others nothing is known */
+    assert_false(bh_loops_is_empty(&loops, "vdb"));
+    assert_false(bh_loops_is_empty(&loops, "sr0"));
+}
+
+static void without_their_list_none_is_known_to_be_empty(void **state)
+{
+    struct bh_loops loops = loops_of(NULL);
+    char *text = malloc(BH_LOOPS_MAX * 32), *at = text;
+
+    (void)state;
+    assert_false(loops.known || bh_loops_is_empty(&loops, "loop1"));
+    for (unsigned i = 0; i < BH_LOOPS_MAX; i++)
+        at += sprintf(at, " 7 0 8 loop%u\n", i);
+    loops = loops_of(text);
+    assert_true(loops.known && loops.n == BH_LOOPS_MAX);
+    assert_true(bh_loops_is_empty(&loops, "loop9999"));
+    (void)sprintf(at, " 7 0 8 loop%u\n", BH_LOOPS_MAX);
+    loops = loops_of(text);
+    assert_false(loops.known || bh_loops_is_empty(&loops, "loop9999"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(virtio_disks_and_their_partitions, begin),
         cmocka_unit_test_setup(a_controller_behind_bridges_is_the_one_with_a_known_driver, begin),
         cmocka_unit_test_setup(scsi_on_virtio_tells_the_lun, begin),
+        cmocka_unit_test_setup(the_largest_number_of_a_unit_is_one_that_can_be_told, begin),
         cmocka_unit_test_setup(sata_tells_the_port, begin),
         cmocka_unit_test_setup(old_kernels_have_hosts_without_ports, begin),
         cmocka_unit_test_setup(ide_tells_channel_and_device, begin),
         cmocka_unit_test_setup(other_buses, begin),
+        cmocka_unit_test_setup(an_nvme_disk_with_several_controllers_hangs_on_the_first, begin),
         cmocka_unit_test_setup(virtio_without_pci, begin),
         cmocka_unit_test_setup(channel_devices, begin),
         cmocka_unit_test_setup(what_is_not_known_is_said_to_be_unknown, begin),
@@ -678,6 +759,8 @@ int main(void)
         cmocka_unit_test_setup(an_nvme_disk_says_its_number_where_udev_does_not, begin),
         cmocka_unit_test_setup(stacks_are_followed_to_the_disks, begin),
         cmocka_unit_test_setup(a_ring_and_what_vanished_end_the_search_of_nothing_else, begin),
+        cmocka_unit_test_setup(loop_devices_with_nothing_in_them_are_known, begin),
+        cmocka_unit_test_setup(without_their_list_none_is_known_to_be_empty, begin),
         cmocka_unit_test_setup(there_are_bounds, begin),
         cmocka_unit_test_setup(names_come_in_an_order_that_does_not_change, begin),
     };

@@ -43,7 +43,7 @@
  * a busy machine. There, a step is one system call, half a step its beginning or its end. */
 #ifdef __SANITIZE_ADDRESS__
 #define STEP PTRACE_SYSCALL
-#define TRIED_LEAST 20u
+#define TRIED_LEAST 10u
 #else
 #define STEP PTRACE_SINGLESTEP
 #define TRIED_LEAST 100u

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -43,6 +44,7 @@ static struct bh_frozen *page;
 static struct bh_state *kept_state;
 static int page_fd, state_fd;
 static int peer, control, queue; /* our ends */
+static int queue_in;             /* the other end of the queue too: a test may fill it */
 static pid_t server;
 static struct bh_hook_reply reply;
 
@@ -70,7 +72,7 @@ static int make(void **state)
     kept_state = shared("state", sizeof(*kept_state), &state_fd);
     memset(&keeper, 0, sizeof(keeper));
     keeper.privileged = true;
-    peer = control = queue = -1;
+    peer = control = queue = queue_in = -1;
     server = 0;
     return mkdir(in_hooks("d"), 0755);
 }
@@ -110,7 +112,7 @@ static void serve(bool owed)
     }
     (void)close(peers[1]);
     (void)close(controls[1]);
-    (void)close(queues[1]);
+    queue_in = queues[1];
 }
 
 static void close_one(int *fd)
@@ -118,6 +120,31 @@ static void close_one(int *fd)
     if (*fd >= 0)
         (void)close(*fd);
     *fd = -1;
+}
+
+/* How the process has ended: its exit status, or -1: it runs on. */
+static int ended(int patience_ms)
+{
+    int status;
+
+    for (; patience_ms > 0; patience_ms -= 10) {
+        if (waitpid(server, &status, WNOHANG) == server) {
+            server = 0;
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+        (void)poll(NULL, 0, 10);
+    }
+    return -1;
+}
+
+/* Ours are closed, so that a server that runs ends. */
+static void next_server(void)
+{
+    close_one(&peer);
+    close_one(&control);
+    assert_true(server == 0 || ended(PLENTY_MS) == 0);
+    close_one(&queue);
+    close_one(&queue_in);
 }
 
 static int unmake(void **state)
@@ -129,6 +156,7 @@ static int unmake(void **state)
     close_one(&peer);
     close_one(&control);
     close_one(&queue);
+    close_one(&queue_in);
     close_one(&page_fd);
     close_one(&state_fd);
     (void)munmap(page, sizeof(*page));
@@ -165,21 +193,6 @@ static enum bh_hook_outcome ask(enum bh_hook_op op)
     return reply.outcome;
 }
 
-/* How the process has ended: its exit status, or -1: it runs on. */
-static int ended(int patience_ms)
-{
-    int status;
-
-    for (; patience_ms > 0; patience_ms -= 10) {
-        if (waitpid(server, &status, WNOHANG) == server) {
-            server = 0;
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-        (void)poll(NULL, 0, 10);
-    }
-    return -1;
-}
-
 static void set_frozen(uint32_t state)
 {
     __atomic_store_n(&page->state, state, __ATOMIC_RELEASE);
@@ -195,6 +208,30 @@ static void await_journal(const char *text)
         (void)poll(NULL, 0, 10);
     }
     assert_journal(text);
+}
+
+static int number_in(const char *name)
+{
+    FILE *file;
+    int number = 0;
+
+    for (int i = 0; i < 1000 && number == 0; i++) {
+        file = fopen(in_hooks(name), "r");
+        if (file && fscanf(file, "%d", &number) != 1)
+            number = 0;
+        if (file)
+            (void)fclose(file);
+        (void)poll(NULL, 0, 10);
+    }
+    assert_true(number > 1);
+    return number;
+}
+
+static void question(uint16_t op)
+{
+    struct bh_hook_request request = { BH_HOOK_MAGIC, op, 1 };
+
+    assert_int_equal(bh_fd_send(peer, &request, sizeof(request), -1), 0);
 }
 
 /* --- its records ------------------------------------------------------------------------ */
@@ -330,15 +367,15 @@ static void a_hook_that_hangs(void **state)
     char text[BH_ERROR_TEXT_MAX];
 
     (void)state;
-    config.timeout_ms = 300;
+    config.timeout_ms = 1000;
     hook("1", "[ $1 = thaw ] || { echo waiting; sleep 600; }");
     hook("2", "");
     serve(false);
     assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_TIMED_OUT);
-    assert_int_equal(reply.status, 300);
+    assert_int_equal(reply.status, 1000);
     bh_hook_say(&reply, text, sizeof(text));
-    assert_non_null(strstr(text, "did not end within 300 ms and was killed: waiting"));
-    assert_run_recorded("1", "freeze", "killed at its time limit of 300 ms", BH_E_HOOK_FAILED);
+    assert_non_null(strstr(text, "did not end within 1000 ms and was killed: waiting"));
+    assert_run_recorded("1", "freeze", "killed at its time limit of 1000 ms", BH_E_HOOK_FAILED);
     assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
     assert_journal("1 freeze\n1 thaw\n");
 }
@@ -371,10 +408,7 @@ static void assert_bad(const char *words)
     assert_int_equal(record.code, BH_E_HOOK_FAILED);
     assert_non_null(strstr(record.text.ptr, words));
     assert_false(next_record());
-    close_one(&peer);
-    assert_int_equal(ended(PLENTY_MS), 0);
-    close_one(&control);
-    close_one(&queue);
+    next_server();
 }
 
 /* No hook is run, not even the good ones before it. */
@@ -487,13 +521,11 @@ static void who_asked_is_gone(void **state)
 /* The rest of a freeze that nobody waits for is not begun; what was begun is undone. */
 static void called_off_while_a_hook_runs(void **state)
 {
-    struct bh_hook_request request = { BH_HOOK_MAGIC, BH_HOOK_FREEZE, 1 };
-
     (void)state;
     hook("1", "sleep 0.5");
     hook("2", "");
     serve(false);
-    assert_int_equal(bh_fd_send(peer, &request, sizeof(request), -1), 0);
+    question(BH_HOOK_FREEZE);
     await_journal("1 freeze\n");
     close_one(&peer);
     assert_int_equal(ended(PLENTY_MS), 0);
@@ -524,8 +556,7 @@ static void the_supervisor_is_gone(void **state)
     assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
     assert_int_equal(ended(PLENTY_MS), 0);
     assert_journal("1 freeze\n1 thaw\n");
-    close_one(&peer);
-    close_one(&queue);
+    next_server();
     serve(false);
     close_one(&control);
     assert_int_equal(ended(PLENTY_MS), 0); /* nothing is owed, nobody is served any more */
@@ -541,9 +572,7 @@ static void killed_with_hooks_owed(void **state)
     assert_int_equal(kill(server, SIGKILL), 0);
     assert_int_equal(ended(PLENTY_MS), 128 + SIGKILL);
     assert_int_equal(kept_state->owed, 1);
-    close_one(&peer);
-    close_one(&control);
-    close_one(&queue);
+    next_server();
     set_frozen(BH_FROZEN);
     serve(true); /* its successor */
     assert_int_equal(ended(A_WHILE_MS), -1);
@@ -552,6 +581,92 @@ static void killed_with_hooks_owed(void **state)
     assert_int_equal(ended(PLENTY_MS), 0);
     assert_journal("1 freeze\n2 freeze\n2 thaw\n1 thaw\n");
     assert_int_equal(kept_state->owed, 0);
+}
+
+/* The hook dies with it: its successor's thaw hook is not to meet a freeze hook that still runs. */
+static void killed_while_a_hook_runs(void **state)
+{
+    int running;
+
+    (void)state;
+    hook("1", "echo $$ >${0%/*}/../pid; exec sleep 600");
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    running = number_in("pid");
+    assert_int_equal(kill(server, SIGKILL), 0);
+    assert_int_equal(ended(PLENTY_MS), 128 + SIGKILL);
+    assert_int_equal(kept_state->owed, 1);
+    for (int i = 0; i < 500 && kill(running, 0) == 0; i++)
+        (void)poll(NULL, 0, 10);
+    assert_int_equal(kill(running, 0), -1);
+}
+
+static struct bh_hook_reply left;
+
+/* Who is traced stays until its tracer, which is us, lets it go: that is told, and ends the freeze. */
+static void run_traced(const char *what)
+{
+    char script[512];
+    int traced, fd = -1;
+
+    (void)snprintf(script, sizeof(script),
+                   "[ $1 = thaw ] && exit\n%s\nwhile ! [ -e ${0%%/*}/../go ]; do sleep 0.05; done", what);
+    hook("1", script);
+    hook("2", "");
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    traced = number_in("pid");
+    if (ptrace(PTRACE_SEIZE, traced, 0, 0) < 0)
+        skip(); /* where nobody may trace */
+    hook_bytes("go", "", 0600);
+    assert_int_equal(bh_fd_recv(peer, &left, sizeof(left), &fd), 1);
+    assert_int_equal(waitpid(traced, NULL, __WALL), traced);
+    assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
+    assert_journal("1 freeze\n1 thaw\n");
+}
+
+static void a_daemon_that_cannot_be_reaped(void **state)
+{
+    (void)state;
+    run_traced("(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)");
+    assert_int_equal(left.outcome, BH_HOOK_LEFT);
+    assert_run_recorded("1", "freeze", "a process of it cannot be killed", BH_E_HOOK_FAILED);
+}
+
+static void a_hook_that_cannot_be_reaped(void **state)
+{
+    (void)state;
+    config.timeout_ms = 1000;
+    run_traced("echo $$ >${0%/*}/../pid");
+    assert_true(left.outcome == BH_HOOK_LEFT || left.outcome == BH_HOOK_TIMED_OUT); /* as the kernel says */
+}
+
+/* One thaw hook has run when something is frozen again: the next one waits. */
+static void frozen_between_two_hooks(void **state)
+{
+    (void)state;
+    hook("1", "");
+    hook("2", "[ $1 = freeze ] || sleep 0.5");
+    serve(false);
+    assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
+    close_one(&peer);
+    await_journal("1 freeze\n2 freeze\n2 thaw\n");
+    set_frozen(BH_FREEZING);
+    assert_int_equal(ended(1000), -1);
+    assert_journal("1 freeze\n2 freeze\n2 thaw\n");
+    set_frozen(BH_THAWED);
+    assert_int_equal(ended(PLENTY_MS), 0);
+    assert_journal("1 freeze\n2 freeze\n2 thaw\n1 thaw\n");
+    server = 0;
+    (void)unlink(in_hooks("journal"));
+    hook("1", "sleep 0.5");
+    next_server();
+    serve(false);
+    question(BH_HOOK_FREEZE);
+    await_journal("1 freeze\n");
+    set_frozen(BH_FREEZING); /* by somebody who does not wait for the hooks */
+    assert_int_equal(ended(1000), -1);
+    assert_journal("1 freeze\n");
 }
 
 /* What can be run is run, although the folder has turned bad. */
@@ -595,59 +710,40 @@ static void malformed_questions(void **state)
         assert_journal("1 freeze\n1 thaw\n");
         assert_true(next_record() && next_record());
         assert_record(BH_RECORD_EVENT, NULL, "protocol violation by the storage worker");
-        close_one(&peer);
-        close_one(&control);
-        close_one(&queue);
+        next_server();
     }
 }
 
-/* Fills the queue of records as far as it goes; `n` of them are read away again. */
-static void fill_queue(int fd)
+static void fill_queue(void)
 {
     static const char junk[BH_RECORD_MAX];
 
-    while (send(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0)
+    while (send(queue_in, junk, sizeof(junk), MSG_DONTWAIT) > 0)
         ;
-    while (send(fd, junk, 1, MSG_DONTWAIT) > 0)
+    while (send(queue_in, junk, 1, MSG_DONTWAIT) > 0)
         ;
 }
 
-/* No freeze that is not recorded; the thaw hooks are run in any case. */
+/* No freeze that is not recorded, unless the policy says so; the thaw hooks are run in any case. */
 static void full_queue(void **state)
 {
-    int queues[2], peers[2];
-
     (void)state;
     hook("1", "");
-    pair(queues);
-    fill_queue(queues[1]);
-    for (int with = 0; with < 2; with++) {
-        pair(peers);
-        config.unrecorded = (uint32_t)with;
-        server = fork();
-        if (server == 0) {
-            (void)close(peers[0]);
-            (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-            keeper.config = &config;
-            keeper.frozen = page;
-            keeper.state = kept_state;
-            keeper.audit = (struct bh_audit){ .fd = queues[1], .source = 7, .state = kept_state };
-            keeper.peer = peers[1];
-            bh_hook_serve(&keeper);
-            _exit(0);
-        }
-        (void)close(peers[1]);
-        peer = peers[0];
-        assert_int_equal(ask(BH_HOOK_FREEZE), with ? BH_HOOK_DONE : BH_HOOK_REFUSED);
-        if (!with)
-            assert_non_null(strstr(reply.text, "the audit queue is full"));
-        close_one(&peer);
-        assert_int_equal(ended(PLENTY_MS), 0);
-        assert_journal(with ? "1 freeze\n1 thaw\n" : "");
-    }
-    assert_true(kept_state->lost >= 4);
-    (void)close(queues[0]);
-    (void)close(queues[1]);
+    serve(false);
+    assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
+    fill_queue();
+    assert_int_equal(ask(BH_HOOK_THAW), BH_HOOK_DONE);
+    assert_journal("1 freeze\n1 thaw\n");
+    assert_int_equal(kept_state->lost, 2);
+    assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_REFUSED);
+    assert_non_null(strstr(reply.text, "the audit queue is full"));
+    assert_int_equal(kept_state->owed, 0);
+    next_server();
+    config.unrecorded = 1;
+    serve(false);
+    fill_queue();
+    assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
+    assert_journal("1 freeze\n1 thaw\n1 freeze\n");
 }
 
 /* --- the client ---------------------------------------------------------------------------------- */
@@ -789,8 +885,7 @@ static void start_program(uint32_t user)
 
 static void the_program_serves(void **state)
 {
-    FILE *file;
-    int daemon = 0;
+    int daemon;
 
     (void)state;
     hook("1", "(setsid sh -c 'echo $$ >'${0%/*}'/../pid; sleep 600' &)\nwhile ! [ -s ${0%/*}/../pid ]; do "
@@ -798,8 +893,7 @@ static void the_program_serves(void **state)
     start_program(0);
     assert_int_equal(ask(BH_HOOK_FREEZE), BH_HOOK_DONE);
     assert_int_equal(kill(server, SIGTERM) | kill(server, SIGINT) | kill(server, SIGHUP), 0);
-    file = fopen(in_hooks("pid"), "r");
-    assert_true(file && fscanf(file, "%d", &daemon) == 1 && fclose(file) == 0);
+    daemon = number_in("pid");
     assert_int_equal(kill(daemon, 0), -1); /* it is a subreaper: what left its parent is its own */
     assert_int_equal(kept_state->fences, BH_FENCE_DUMPABLE);
     close_one(&peer);
@@ -841,9 +935,7 @@ static void the_program_verifies_what_it_is_given(void **state)
             memset(config.channel, 'c', sizeof(config.channel));
         start_program(0);
         assert_int_equal(ended(PLENTY_MS), 78);
-        close_one(&peer);
-        close_one(&control);
-        close_one(&queue);
+        next_server();
         config = good;
     }
     config.timeout_ms = BH_HOOK_TIMEOUT_MAX_MS;
@@ -877,6 +969,10 @@ int main(void)
         TEST(called_off_by_the_next_question),
         TEST(the_supervisor_is_gone),
         TEST(killed_with_hooks_owed),
+        TEST(killed_while_a_hook_runs),
+        TEST(a_daemon_that_cannot_be_reaped),
+        TEST(a_hook_that_cannot_be_reaped),
+        TEST(frozen_between_two_hooks),
         TEST(owed_with_a_bad_folder),
         TEST(malformed_questions),
         TEST(full_queue),

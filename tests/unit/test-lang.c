@@ -291,8 +291,8 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nset handle-idle 1m\nset handle-idle 1m\n", "policy:3:5: `handle-idle` is set twice" },
         { "policy 1\nset fence-net off\nset fence-net preferred\n", "policy:3:5: `fence-net` is set twice" },
         { "policy 1\nset fence-moat off\n", "there is no setting 'fence-moat'" },
-        { "policy 1\ncommands 44\n", "policy:2:10: this build knows 43 commands, not 44" },
-        { "policy 1\ncommands 43\ncommands 43\n", "`commands` was said in line 2" },
+        { "policy 1\ncommands 45\n", "policy:2:10: this build knows 44 commands, not 45" },
+        { "policy 1\ncommands 44\ncommands 44\n", "`commands` was said in line 2" },
         { "policy 1\nchannel Main virtio:x\n", "cannot be the name of a channel" },
         { "policy 1\nchannel a virtio:x\nchannel a virtio:y\n", "channel 'a' was opened in line 2" },
         { "policy 1\nchannel a virtio:\n", "policy:2:11: behind `virtio:` stands the name of a port" },
@@ -549,7 +549,7 @@ static void drop_ins(void **state)
     check_layers("policy 1\n", "policy 1\nuse looking\n", "site.policy:2:5: a drop-in has no `use`");
     check_layers("policy 1\n", "policy 1\nchannel x virtio:x\n", "has no `channel`");
     check_layers("policy 1\n", "policy 1\nset audit-failure continue\n", "has no `set`");
-    check_layers("policy 1\n", "policy 1\ncommands 43\n", "has no `commands`");
+    check_layers("policy 1\n", "policy 1\ncommands 44\n", "has no `commands`");
     check_layers("policy 1\n", "policy 1\ndrop-ins may allow @exec\n", "has no `drop-ins`");
     check_layers("policy 1\n", "policy 1\norigin \"policy\" 1\n", "has no `origin`");
     check_layers("policy 1\ndeny @exec except x\n", "policy 1\nrule x: deny @info\n", "'x' is a deny");
@@ -592,16 +592,16 @@ static void a_profile_grants_only_what_was_there_when_it_was_written(void **stat
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1\ncommands 43\nuse old\n");
+    fixture_good(&f, "policy 1\ncommands 44\nuse old\n");
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_OSINFO));
     assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD)); /* the 43rd */
     fixture_end(&f);
-    fixture_good(&f, "policy 1\ncommands 43\nuse looking\n");
+    fixture_good(&f, "policy 1\ncommands 44\nuse looking\n");
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD));
     fixture_end(&f);
 }
 
-#define HEAD "policy 1\ncommands 43\n"
+#define HEAD "policy 1\ncommands 44\n"
 #define TO_READ HEAD "channel a virtio:x only @file-read\n"
 
 static void rules_that_never_match(void **state)

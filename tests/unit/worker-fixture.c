@@ -58,12 +58,13 @@ void worker_init(struct bh_worker *worker, struct records *records, const char *
 {
     static struct bh_boot boot;
     static struct bh_state state;
+    static const struct bh_frozen thawed;
     int pair[2];
 
     boot = (struct bh_boot){ .source = 18 };
     state = (struct bh_state){ 0 };
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-    *worker = (struct bh_worker){ .boot = &boot, .state = &state };
+    *worker = (struct bh_worker){ .boot = &boot, .state = &state, .frozen = &thawed };
     worker->audit = (struct bh_audit){ .fd = pair[1], .source = 18, .state = &state };
     records->fd = pair[0];
     if (policy)

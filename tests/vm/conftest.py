@@ -23,7 +23,7 @@ def boot(more=(), **options):
     return Guest(programs=[*programs(), *more], **options)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def boots():
     """boots(start=..., links=...): a guest of the test's own, for `with`."""
     return boot

@@ -132,7 +132,7 @@ def test_found_by_the_device_s_own_name(guest, start):
 def test_a_reload_gives_the_port_another_name(guest, start):
     """The kernel lets it be opened once: the old channel's front must be gone before the new one has it."""
     def policy(name, way):
-        return f"policy 1\ncommands 43\nchannel {name} virtio:{way}\nallow @sync, guest-info on {name}\n"
+        return f"policy 1\ncommands 44\nchannel {name} virtio:{way}\nallow @sync, guest-info on {name}\n"
 
     agent = start(policy=policy("one", PORT))
     with guest.client(30) as client:
@@ -310,11 +310,12 @@ def test_no_port_and_no_retry_is_an_error(guest, start, plugged):
 def all_roles(guest, client):
     """Each process that there can be works once."""
     client.ok("guest-get-osinfo")
+    client.ok("guest-get-disks")
     client.ok("guest-file-close", {"handle": client.open("/etc/passwd")})
     client.ok("guest-file-close", {"handle": client.open("/tmp/new", "w")})
 
 
-@pytest.mark.parametrize("role", ["front", "info", "fs", "opener", "audit"])
+@pytest.mark.parametrize("role", ["front", "info", "fs", "opener", "storage", "audit"])
 def test_killed_process_leaves_the_port_open(guest, agent, role):
     with guest.client() as client:
         client.sync()
@@ -372,7 +373,7 @@ def test_fences(guest, agent):
         client.sync()
         all_roles(guest, client)
         processes = agent.processes()
-        assert set(processes) == {"audit", "front", "info", "fs", "opener"}
+        assert set(processes) == {"audit", "front", "info", "fs", "opener", "storage"}
         for role, pid in processes.items():
             status = agent.proc_status(pid)
             assert status["Seccomp"].strip() == "2", role
@@ -380,7 +381,8 @@ def test_fences(guest, agent):
             if role in ("front", "info", "audit"):
                 assert {status[name].strip() for name in FENCES} == {"0" * 16}, role
                 assert "0" not in status["Uid"].split(), role
-            assert guest.shell(f"readlink /proc/{pid}/ns/mnt") != guest.shell("readlink /proc/self/ns/mnt"), role
+            shares = guest.shell(f"readlink /proc/{pid}/ns/mnt") == guest.shell("readlink /proc/self/ns/mnt")
+            assert shares == (role == "storage"), role
 
 
 def test_the_front_holds_the_port_and_no_other_device(guest, agent):

@@ -76,6 +76,8 @@ static int decide(struct bh_call *call, uint16_t command)
                           call->command->name);
 }
 
+/* An error names one record: that of the refusal if there was one, for it says what was refused and by which
+ * rule. */
 static void record_result(struct bh_call *call, int r)
 {
     struct bh_record record = { .kind = BH_RECORD_RESULT,
@@ -86,7 +88,7 @@ static void record_result(struct bh_call *call, int r)
 
     if (r) {
         record.text = (struct bh_str){ call->error->text, (uint32_t)strlen(call->error->text) };
-        (void)bh_audit_send(&call->worker->audit, &record, &call->error->record);
+        (void)bh_audit_send(&call->worker->audit, &record, call->error->record ? NULL : &call->error->record);
     } else {
         (void)bh_audit_send(&call->worker->audit, &record, NULL);
     }
@@ -192,10 +194,12 @@ static int sooner(int a, int b)
 static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main,
                      const struct bh_intake *intake)
 {
+    bh_log_flush();
     for (;;) {
         int tick = main->next_tick ? main->next_tick(worker) : -1;
         int summary = bh_audit_summary_due(&worker->audit);
         int quiet = bh_intake_has_slack(intake) ? QUIET_MS : -1;
+        int held = bh_log_held() ? BH_LOG_LOOK_MS : -1;
 
         if (tick == 0 && bh_frozen_state(worker->frozen) != BH_THAWED)
             tick = FROZEN_TICK_MS;
@@ -204,7 +208,7 @@ static int keep_time(struct bh_worker *worker, const struct bh_worker_main *main
         if (summary == 0)
             (void)bh_audit_summary(&worker->audit);
         if (tick != 0 && summary != 0)
-            return sooner(quiet, sooner(tick, summary));
+            return sooner(sooner(quiet, held), sooner(tick, summary));
     }
 }
 
@@ -222,7 +226,6 @@ static int take_call(struct bh_worker *worker, const struct bh_worker_main *main
     bh_arena_reset(arena);
     bh_intake_reset(intake);
     bh_consider_leaving(worker, main);
-    bh_log_flush();
     return r;
 }
 

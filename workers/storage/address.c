@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,16 +41,26 @@ static bool take_char(const char **text, char c)
     return true;
 }
 
+/* A number as the protocol has it. */
+static bool take_small(const char **text, uint64_t *ret)
+{
+    return bh_parse_uint(text, 10, ret) && *ret <= INT32_MAX;
+}
+
+static bool has_target(const char *path)
+{
+    return strstr(path, "/target") != NULL;
+}
+
 /* "target2:0:1/2:0:1:5/": only the second part tells the unit. */
 static bool find_scsi(const char *path, struct scsi *ret)
 {
     const char *p = strstr(path, "/target");
 
     p = p ? strchr(p + 1, '/') : NULL;
-    return p && take_char(&p, '/') && bh_parse_uint(&p, 10, &ret->host) && take_char(&p, ':') &&
-           bh_parse_uint(&p, 10, &ret->channel) && take_char(&p, ':') &&
-           bh_parse_uint(&p, 10, &ret->target) && take_char(&p, ':') && bh_parse_uint(&p, 10, &ret->lun) &&
-           (*p == '/' || *p == '\0');
+    return p && take_char(&p, '/') && take_small(&p, &ret->host) && take_char(&p, ':') &&
+           take_small(&p, &ret->channel) && take_char(&p, ':') && take_small(&p, &ret->target) &&
+           take_char(&p, ':') && take_small(&p, &ret->lun) && (*p == '/' || *p == '\0');
 }
 
 /* "0000:00:05.0", to the slash behind it. */
@@ -136,11 +147,16 @@ static bool find_parallel_scsi(const struct way *way, struct bh_guest_disk_addre
 
 static bool find_virtio(const struct way *way, struct bh_guest_disk_address *ret)
 {
+    const char *rest = way->path + way->len;
     struct scsi scsi;
-    bool is_scsi = find_scsi(way->path + way->len, &scsi);
 
-    ret->bus_type = is_scsi ? BH_GUEST_DISK_BUS_TYPE_SCSI : BH_GUEST_DISK_BUS_TYPE_VIRTIO;
-    ret->unit = is_scsi ? (int64_t)scsi.lun : 0;
+    ret->bus_type = BH_GUEST_DISK_BUS_TYPE_VIRTIO;
+    if (!has_target(rest))
+        return true;
+    if (!find_scsi(rest, &scsi))
+        return false;
+    ret->bus_type = BH_GUEST_DISK_BUS_TYPE_SCSI;
+    ret->unit = (int64_t)scsi.lun;
     return true;
 }
 
@@ -236,8 +252,10 @@ static bool find_bare_virtio(const struct way *way, struct bh_guest_disk_address
     if (!virtio)
         return ret->has_ccw_address;
     ret->bus_type = BH_GUEST_DISK_BUS_TYPE_VIRTIO;
-    if (!find_scsi(virtio, &scsi))
+    if (!has_target(virtio))
         return true;
+    if (!find_scsi(virtio, &scsi))
+        return false;
     ret->bus_type = BH_GUEST_DISK_BUS_TYPE_SCSI;
     ret->bus = (int64_t)scsi.channel;
     ret->target = (int64_t)scsi.target;
@@ -245,14 +263,47 @@ static bool find_bare_virtio(const struct way *way, struct bh_guest_disk_address
     return true;
 }
 
+/*
+ * A disk with several ways to it stands below its NVMe subsystem, whose links are its controllers: the path
+ * of the first of them. False: there is none.
+ */
+static bool find_controller(int sys, const struct bh_device *device, struct bh_arena *arena,
+                            char ret[BH_DEVICE_PATH_MAX + 1])
+{
+    static const char folder[] = "devices/virtual/nvme-subsystem/";
+    char path[BH_DEVICE_PATH_MAX + 32], link[BH_DEVICE_PATH_MAX + 1];
+    const char *rest = strncmp(device->path, folder, sizeof(folder) - 1) == 0
+                           ? strchr(device->path + sizeof(folder) - 1, '/')
+                           : NULL;
+    _cleanup_close_ int fd = -1;
+    struct bh_numbers ways;
+    const char *place = link;
+    int len = rest ? (int)(rest - device->path) : 0;
+    ssize_t n;
+
+    (void)snprintf(path, sizeof(path), "%.*s", len, device->path);
+    fd = len > 0 ? openat(sys, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0 || bh_numbered_list(fd, "nvme", BH_PORTS_MAX, arena, &ways) < 0 || ways.n == 0)
+        return false;
+    (void)snprintf(path, sizeof(path), "nvme%" PRIu64, ways.number[0]);
+    n = readlinkat(fd, path, link, sizeof(link) - 1);
+    link[n > 0 ? n : 0] = '\0';
+    while (strncmp(place, "../", 3) == 0)
+        place += 3;
+    return snprintf(ret, BH_DEVICE_PATH_MAX + 1, "devices/%s", place) <= (int)BH_DEVICE_PATH_MAX && *place;
+}
+
 int bh_address_find(int sys, const struct bh_device *device, struct bh_arena *arena,
                     struct bh_guest_disk_address *ret)
 {
+    char controller[BH_DEVICE_PATH_MAX + 1];
     struct way way = { .sys = sys, .path = device->path, .arena = arena };
     struct bh_guest_disk_address found = nowhere;
     bool known;
 
-    known = strstr(device->path, "/pci") ? find_pci(&way, &found) : find_bare_virtio(&way, &found);
+    if (find_controller(sys, device, arena, controller))
+        way.path = controller;
+    known = strstr(way.path, "/pci") ? find_pci(&way, &found) : find_bare_virtio(&way, &found);
     *ret = known ? found : nowhere;
     return known;
 }

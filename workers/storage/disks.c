@@ -3,12 +3,14 @@
  * backwards, as qemu-ga tells it. A disk that vanishes meanwhile, or does not say what it is, is left out.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "protocol/handlers-storage.h"
 #include "workers/lib/procfile.h"
 #include "workers/lib/text.h"
+#include "workers/storage/loops.h"
 #include "workers/storage/storage.h"
 
 #define FOLDER "class/block"
@@ -19,6 +21,7 @@
 struct telling {
     struct bh_call *call;
     const struct bh_block *block;
+    struct bh_loops loops;
     struct bh_guest_disk_info *list;
     uint32_t n;
 };
@@ -111,7 +114,6 @@ static int tell_part(struct telling *telling, const char *disk, const char *name
     return tell_dependencies(telling, &parent, info);
 }
 
-/* Looked at first: most devices of most guests are loop devices with nothing in them. */
 static bool has_size(const struct telling *telling, const char *name)
 {
     char path[BH_DEVICE_NAME_MAX + 32], size[SIZE_ROOM];
@@ -127,7 +129,8 @@ static int tell_disk(struct telling *telling, const char *name)
     struct bh_device device, parent;
     int r;
 
-    if (!has_size(telling, name) || bh_device_by_name(telling->block->sys, name, &device) < 0)
+    if (bh_loops_is_empty(&telling->loops, name) || !has_size(telling, name) ||
+        bh_device_by_name(telling->block->sys, name, &device) < 0)
         return 0;
     parent = device;
     if (bh_device_to_disk(&parent))
@@ -186,6 +189,8 @@ int bh_do_guest_get_disks(struct bh_call *call, struct bh_guest_get_disks_ret *r
     struct bh_names names = { 0 };
     int r = bh_names_list(storage->block.sys, FOLDER, DEVICES_MAX, call->arena, &names);
 
+    if (r == 0)
+        r = bh_loops_read(AT_FDCWD, "/proc/partitions", call->arena, &telling.loops);
     if (r == 0)
         r = tell_all(&telling, &names, bh_most_items(call));
     if (r < 0)

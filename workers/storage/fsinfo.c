@@ -13,6 +13,8 @@
 #include "workers/lib/text.h"
 #include "workers/storage/storage.h"
 
+#define TYPE_TOLD_MAX 255u /* "file-name" of the schema */
+
 static bool bytes(uint64_t blocks, uint64_t size, uint64_t *ret)
 {
     return !__builtin_mul_overflow(blocks, size, ret);
@@ -66,6 +68,18 @@ static int tell_device(struct bh_call *call, const struct bh_filesystem *filesys
     return !ret->name.ptr ? -ENOMEM : r;
 }
 
+/* What comes behind a dot ("fuseblk.ntfs") is its program's to choose, and left out if it is longer than a
+ * type. */
+static int tell_type(struct bh_call *call, const char *type, size_t len, struct bh_guest_filesystem_info *ret)
+{
+    ret->type = bh_text_of(call->arena, type, len);
+    if (ret->type.ptr && ret->type.len > TYPE_TOLD_MAX)
+        ret->type = bh_text_of(call->arena, type, strcspn(type, "."));
+    if (!ret->type.ptr)
+        return -ENOMEM;
+    return ret->type.len <= TYPE_TOLD_MAX;
+}
+
 /* 1: told; 0: it cannot be; -ENOMEM. */
 static int tell(struct bh_call *call, const struct bh_filesystem *filesystem,
                 struct bh_guest_filesystem_info *ret)
@@ -74,9 +88,9 @@ static int tell(struct bh_call *call, const struct bh_filesystem *filesystem,
 
     if (r <= 0)
         return r;
-    ret->type = bh_text_of(call->arena, filesystem->type.ptr, filesystem->type.len);
-    if (!ret->type.ptr)
-        return -ENOMEM;
+    r = tell_type(call, filesystem->type.ptr, filesystem->type.len, ret);
+    if (r <= 0)
+        return r;
     r = tell_device(call, filesystem, ret);
     return r < 0 ? r : 1;
 }

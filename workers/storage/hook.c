@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@
 #include "workers/storage/hook_tree.h"
 
 #define EXIT_NO_EXEC 127 /* as a shell says it */
+#define REAP_MS 2
 #define CHUNK (64 * 1024)
 #define DRAIN_MAX 64 /* chunks that are read after the end: more than a pipe can hold */
 
@@ -52,6 +54,7 @@ static _Noreturn void become(const char *path, const char *argument, int output)
                                   (char *)"LANG=C.UTF-8", (char *)"HOME=/root", NULL };
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever succeeds us runs the thaw hooks, alone */
     (void)setsid();
     (void)umask(022);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
@@ -135,14 +138,29 @@ static void judge(struct bh_hook_result *result, int status)
     }
 }
 
+/* Its exit status. False: it has ended, but somebody traces it and does not let it go. */
+static bool reap(pid_t pid, int *ret_status)
+{
+    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + BH_HOOK_KILL_MS;
+
+    while (waitpid(pid, ret_status, WNOHANG) != pid) {
+        if ((int64_t)bh_clock_ms(CLOCK_MONOTONIC) >= deadline)
+            return false;
+        (void)poll(NULL, 0, REAP_MS);
+    }
+    return true;
+}
+
 /* Nobody of it runs after this, and what was in the pipe has been read. */
 static void end(struct run *run, bool ended)
 {
     int status;
 
     (void)kill(-run->pid, SIGKILL); /* its number is its own until it is reaped, and its session's with it */
-    if (ended && waitpid(run->pid, &status, 0) == run->pid)
+    if (ended && reap(run->pid, &status))
         judge(run->result, status);
+    else if (ended)
+        run->result->outcome = BH_HOOK_LEFT;
     if (bh_hook_tree_end(BH_HOOK_KILL_MS) < 0 && run->result->outcome == BH_HOOK_DONE)
         run->result->outcome = BH_HOOK_LEFT;
     for (int i = 0; i < DRAIN_MAX && run->pipe >= 0 && take_output(run); i++)

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
+#include "protocol/wire/hook.h"
 #include "workers/storage/hook_check.h"
-#include "workers/storage/hook_wire.h"
 
 #define BH_HOOKS_MAX 64u /* hooks of one freeze, -F included */
 

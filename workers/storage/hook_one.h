@@ -6,14 +6,15 @@
 #pragma once
 
 #include "workers/storage/hook_serve.h"
+#include "workers/storage/hook_wire.h"
 
 /* May hook `i` be run? If not it is recorded and logged, and `reply` says why. */
 bool bh_hook_one_check(struct bh_hook_keeper *keeper, enum bh_hook_op op, uint32_t i,
                        struct bh_hook_reply *reply);
 
 /*
- * Queues the ACT record. False: there is no room for it, and `reply` says so; a thaw hook is run
- * nevertheless, and the loss is counted.
+ * Queues the ACT record. False: there is no room for it, and `reply` says so. Of a thaw hook it is always
+ * true: it is run nevertheless, and the loss is counted.
  */
 bool bh_hook_one_act(struct bh_hook_keeper *keeper, enum bh_hook_op op, uint32_t i,
                      struct bh_hook_reply *reply);

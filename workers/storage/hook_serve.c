@@ -19,6 +19,13 @@ static bool anything_frozen(const struct bh_hook_keeper *keeper)
     return bh_frozen_state(keeper->frozen) != BH_THAWED;
 }
 
+/* Never given up: a lease ends every freeze. */
+static void await_thaw(const struct bh_hook_keeper *keeper)
+{
+    while (anything_frozen(keeper))
+        (void)poll(NULL, 0, BH_HOOK_GATE_MS);
+}
+
 static void owe(struct bh_hook_keeper *keeper, uint32_t n)
 {
     keeper->state->owed = n > 0;
@@ -43,9 +50,10 @@ static bool is_called_off(const struct bh_hook_keeper *keeper)
 static bool are_fit(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
 {
     char why[BH_HOOK_WHY_MAX];
+    int r = bh_hooks_gather(&keeper->hooks, keeper->config, why);
 
-    if (bh_hooks_gather(&keeper->hooks, keeper->config, why) < 0) {
-        bh_hook_one_refused(keeper, BH_HOOK_FREEZE, keeper->config->folder, -EPERM, why);
+    if (r < 0) {
+        bh_hook_one_refused(keeper, BH_HOOK_FREEZE, keeper->config->folder, r, why);
         refuse(reply, why);
     } else if (keeper->hooks.n > 0 && !keeper->privileged) {
         bh_hook_one_refused(keeper, BH_HOOK_FREEZE, keeper->hooks.paths[0], -EPERM, NOT_ROOT);
@@ -64,7 +72,7 @@ static void freeze(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
         refuse(reply, "the freeze hooks cannot run while file systems are frozen");
     else if (are_fit(keeper, reply))
         for (uint32_t i = 0; i < keeper->hooks.n && reply->outcome == BH_HOOK_DONE; i++) {
-            if (is_called_off(keeper)) {
+            if (is_called_off(keeper) || anything_frozen(keeper)) {
                 refuse(reply, "the freeze was called off before all freeze hooks had run");
             } else if (bh_hook_one_check(keeper, BH_HOOK_FREEZE, i, reply) &&
                        bh_hook_one_act(keeper, BH_HOOK_FREEZE, i, reply)) {
@@ -81,10 +89,10 @@ static void thaw_all(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
 
     for (uint32_t i = keeper->n_begun; i-- > 0;) {
         memset(&one, 0, sizeof(one));
-        if (bh_hook_one_check(keeper, BH_HOOK_THAW, i, &one)) {
-            (void)bh_hook_one_act(keeper, BH_HOOK_THAW, i, &one);
+        await_thaw(keeper);
+        if (bh_hook_one_check(keeper, BH_HOOK_THAW, i, &one) &&
+            bh_hook_one_act(keeper, BH_HOOK_THAW, i, &one))
             bh_hook_one_run(keeper, BH_HOOK_THAW, i, &one);
-        }
         one.n_run += reply->n_run;
         if (reply->outcome == BH_HOOK_DONE)
             *reply = one;
@@ -146,12 +154,8 @@ static void listen_once(struct bh_hook_keeper *keeper)
         take_question(keeper);
 }
 
-static void await_thaw(struct bh_hook_keeper *keeper)
-{
-    bh_hook_event(keeper, "nobody asks for the thaw hooks any more: they run as soon as nothing is frozen");
-    while (anything_frozen(keeper))
-        (void)poll(NULL, 0, BH_HOOK_GATE_MS);
-}
+static const char nobody_asks[] =
+    "nobody asks for the thaw hooks any more: they run as soon as nothing is frozen";
 
 void bh_hook_serve(struct bh_hook_keeper *keeper)
 {
@@ -161,7 +165,7 @@ void bh_hook_serve(struct bh_hook_keeper *keeper)
         listen_once(keeper);
     if (keeper->n_begun == 0)
         return;
-    await_thaw(keeper);
+    bh_hook_event(keeper, nobody_asks);
     thaw_all(keeper, &reply);
 }
 
@@ -169,10 +173,13 @@ void bh_hook_serve_owed(struct bh_hook_keeper *keeper)
 {
     struct bh_hook_reply reply = { 0 };
     char why[BH_HOOK_WHY_MAX];
+    int r;
 
+    bh_hook_event(keeper, nobody_asks);
     await_thaw(keeper);
-    if (bh_hooks_gather(&keeper->hooks, keeper->config, why) < 0)
-        bh_hook_one_refused(keeper, BH_HOOK_THAW, keeper->config->folder, -EPERM, why);
+    r = bh_hooks_gather(&keeper->hooks, keeper->config, why);
+    if (r < 0)
+        bh_hook_one_refused(keeper, BH_HOOK_THAW, keeper->config->folder, r, why);
     owe(keeper, keeper->hooks.n);
     thaw_all(keeper, &reply);
 }

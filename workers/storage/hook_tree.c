@@ -32,51 +32,42 @@ static bool is_alone(void)
 }
 
 /* "412 (name) S 1 412 ...": the name may hold anything, so its end is the last bracket. */
-static bool parse(const char *text, pid_t *ret_parent, pid_t *ret_group)
+static pid_t parse(const char *text)
 {
     const char *end = strrchr(text, ')');
+    pid_t parent;
 
-    return end && sscanf(end + 1, " %*c %d %d", ret_parent, ret_group) == 2;
+    return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : -1;
 }
 
-static bool family_of(int proc, const char *number, pid_t *ret_parent, pid_t *ret_group)
+/* The parent of the process with this number, or -1. */
+static pid_t parent_of(int proc, const char *number)
 {
     char name[sizeof("4294967295/stat")], text[STAT_MAX];
     _cleanup_close_ int fd = -1;
     ssize_t n;
 
     if (snprintf(name, sizeof(name), "%s/stat", number) >= (int)sizeof(name))
-        return false;
+        return -1;
     fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return -1;
     n = read(fd, text, sizeof(text) - 1);
     if (n <= 0)
-        return false;
+        return -1;
     text[n] = '\0';
-    return parse(text, ret_parent, ret_group);
-}
-
-static void kill_child(const char *number, pid_t group)
-{
-    pid_t pid = (pid_t)strtol(number, NULL, 10);
-
-    if (group > 1 && group != getpgrp())
-        (void)kill(-group, SIGKILL);
-    if (pid > 1)
-        (void)kill(pid, SIGKILL);
+    return parse(text);
 }
 
 static void kill_children(void)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
-    pid_t parent, group;
 
     while (proc && (entry = readdir(proc)))
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-            family_of(dirfd(proc), entry->d_name, &parent, &group) && parent == getpid())
-            kill_child(entry->d_name, group);
+            parent_of(dirfd(proc), entry->d_name) == getpid())
+            (void)kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
     if (proc)
         (void)closedir(proc);
 }

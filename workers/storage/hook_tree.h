@@ -3,8 +3,7 @@
  * (PR_SET_CHILD_SUBREAPER), so whatever loses its parent below it becomes its child.
  *
  * Only children are signalled, and only this process reaps them, so a number cannot be another process's by
- * then; grandchildren become children as their parents die. A process group of a child that is not our own
- * is made of its kin; it is signalled as a whole, which a fork cannot outrun.
+ * then; grandchildren become children as their parents die.
  *
  * Trust: in = CHECKED (the kernel's numbers); out = CHECKED; called by = hook
  */

@@ -7,15 +7,13 @@
  *
  * The end of the socket is a message too: whoever asked for the freeze is gone, and what is owed is done.
  *
- * Trust: in = PEER (questions and answers); out = CHECKED;
- *        called by = storage, hook
+ * Trust: in = PEER; out = CHECKED; called by = storage, hook
  */
 #pragma once
 
 #include <stdint.h>
 
 #include "protocol/base/err.h"
-#include "protocol/wire/hook_config.h"
 
 #define BH_HOOK_MAGIC 0x4b48u
 #define BH_HOOK_NAME_MAX 512u   /* bytes of a hook's path as an answer shows it, with the NUL */
@@ -39,8 +37,7 @@ enum bh_hook_outcome {
     BH_HOOK_OUTCOME_END,
 };
 
-/* Of a freeze: how the hook ended that ended it; of a thaw: how the first hook ended that did not end well.
- */
+/* About the first hook that did not end well, or, if all did, about the last that was run. */
 struct bh_hook_reply {
     uint16_t magic;               /* BH_HOOK_MAGIC */
     uint16_t op;                  /* of the question */

@@ -8,8 +8,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 
 #include "policy/confine/profiles.h"
+#include "policy/paths.h"
 #include "protocol/codes.h"
 #include "workers/lib/procfile.h"
 #include "workers/lib/text.h"
@@ -37,6 +39,17 @@ static void prepare(struct bh_worker *worker)
     worker->context = &storage;
 }
 
+/* Privilege follows the rules: a policy that grants freezing or trimming needs a process with the capability,
+ * and one that takes it away one without. What it cannot be given in any case it does not leave for; nor
+ * while anything is frozen, for whoever froze and ends has abandoned it. */
+static bool would_leave(struct bh_worker *worker)
+{
+    bool has = worker->boot->caps >> CAP_SYS_ADMIN & 1;
+
+    return bh_frozen_state(worker->frozen) == BH_THAWED && worker->boot->fences & BH_FENCE_CAPS &&
+           has != bh_policy_needs_mounts(&worker->policy);
+}
+
 int bh_storage_mounts(struct bh_call *call, struct bh_filesystems *ret)
 {
     int r = storage.mountinfo < 0 ? storage.mountinfo : bh_mounts_read(storage.mountinfo, call->arena, ret);
@@ -58,7 +71,8 @@ int main(void)
 {
     static const struct bh_worker_main main_of = { .profile = &bh_profile_storage,
                                                    .filter = &bh_filter_storage,
-                                                   .prepare = prepare };
+                                                   .prepare = prepare,
+                                                   .would_leave = would_leave };
 
     bh_worker_run(&main_of);
 }

@@ -47,6 +47,7 @@ static const struct bh_syscall syscalls[] = {
 
 static const struct bh_view_path paths[] = {
     { "/", BH_ACCESS_LIST },
+    { "/proc/partitions", BH_ACCESS_READ, .optional = true },
     { "/sys/devices", BH_ACCESS_READ, .optional = true },
     { "/run/udev/data", BH_ACCESS_READ, .optional = true },
 };

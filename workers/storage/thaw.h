@@ -21,6 +21,7 @@
 
 #define BH_LINGER_MS 100u        /* between two attempts to thaw what hung while it was being frozen */
 #define BH_LINGER_MAX_MS 300000u /* of them all, where nobody says when the freezing process has ended */
+#define BH_LINGER_ALONE_MS 3000u /* and when the agent has ended, whose workers were killed with it */
 
 struct bh_guard {
     struct bh_frozen *page;
@@ -59,3 +60,7 @@ void bh_guard_resume(struct bh_guard *guard);
 /* The agent stops in order (true), or the supervisor has died (false): thaws, unless a freeze outlives that.
  */
 void bh_guard_end(struct bh_guard *guard, bool in_order);
+
+/* There is no supervisor any more: is there still something to wait for? Not for long where nobody says when
+ * it is over, for the next agent may freeze anew. */
+bool bh_guard_lingers(struct bh_guard *guard);

@@ -111,7 +111,7 @@ int main(void)
     while (serve(&guard, BH_FD_CONTROL))
         ;
     bh_guard_end(&guard, false);
-    while (guard.lingering >= 0)
+    while (bh_guard_lingers(&guard))
         (void)serve(&guard, -1);
     _exit(EXIT_SUCCESS);
 }
