@@ -810,6 +810,45 @@ static void a_worker_that_ends_with_one_held(void **state)
     assert_int_equal(guard_scene_frozen(&s), 0);
 }
 
+/* Without a supervisor: as long as the worker that hangs is there; a short while if nobody tells when it
+ * ends. */
+static void alone_it_stays_for_what_lingers(void **state)
+{
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+
+    (void)state;
+    assert_false(bh_guard_lingers(&s.guard));
+    freeze_many(0, 1);
+    stall(0, 3);
+    bh_guard_end(&s.guard, false);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(bh_guard_lingers(&s.guard));
+        s.guard.linger_ms = 1;
+        bh_guard_tick(&s.guard);
+    }
+    assert_true(s.guard.linger_until_ms == UINT64_MAX);
+    s.kernel->slow[3] = false;
+    s.kernel->frozen[3] = true;
+    guard_scene_leave(&s, 0);
+    assert_true(bh_guard_lingers(&s.guard)); /* it has not been looked at yet */
+    bh_guard_tick(&s.guard);
+    assert_int_equal(guard_scene_frozen(&s), 0);
+    assert_false(bh_guard_lingers(&s.guard));
+
+    guard_scene_join(&s, 0);
+    freeze_many(0, 1);
+    stall(0, 3);
+    s.guard.lingerer = -1; /* as a successor has it */
+    s.guard.linger_until_ms = now + BH_LINGER_MAX_MS;
+    assert_true(bh_guard_lingers(&s.guard));
+    assert_in_range(s.guard.linger_until_ms, now, now + BH_LINGER_ALONE_MS + 10000);
+    s.guard.linger_ms = s.guard.linger_until_ms = 1;
+    assert_true(bh_guard_lingers(&s.guard));
+    assert_int_equal(s.guard.linger_until_ms, 1); /* no longer than it was */
+    bh_guard_tick(&s.guard);
+    assert_false(bh_guard_lingers(&s.guard));
+}
+
 /* --- hooks ------------------------------------------------------------------------------------ */
 
 static int begin_with_hooks(unsigned slot, int *ret_hook)
@@ -1261,6 +1300,7 @@ int main(void)
         TEST(what_lingers_ends_with_its_worker),
         TEST(what_lingers_is_not_forgotten_for_a_new_freeze),
         TEST(a_worker_that_ends_with_one_held),
+        TEST(alone_it_stays_for_what_lingers),
         TEST(who_ends_a_freeze_gets_its_hooks),
         TEST(a_refused_freeze_leaves_its_hooks_to_whoever_began),
         TEST(unasked_the_hooks_are_let_go),
