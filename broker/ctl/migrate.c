@@ -222,8 +222,9 @@ static void print_json(const struct migration *m)
                        *withheld = json_object_new_array(), *findings = json_object_new_array();
 
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
-        json_object_array_add(ctl_qga_serves(&m->qga, i) ? granted : withheld,
-                              json_object_new_string(bh_commands[i].name));
+        if (!bh_command_is_extension(i)) /* qemu-ga has none to withhold */
+            json_object_array_add(ctl_qga_serves(&m->qga, i) ? granted : withheld,
+                                  json_object_new_string(bh_commands[i].name));
     for (unsigned i = 0; i < m->qga.n_findings; i++) {
         const struct ctl_finding *finding = &m->qga.findings[i];
         struct json_object *row = json_object_new_object();

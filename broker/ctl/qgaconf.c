@@ -133,7 +133,8 @@ bool ctl_qga_serves(const struct ctl_qga *qga, unsigned command)
 {
     uint64_t bit = 1ull << (command % 64);
 
-    return (!qga->has_allow || qga->allowed[command / 64] & bit) && !(qga->blocked[command / 64] & bit);
+    return !bh_command_is_extension(command) && (!qga->has_allow || qga->allowed[command / 64] & bit) &&
+           !(qga->blocked[command / 64] & bit);
 }
 
 void ctl_qga_judge(struct ctl_qga *qga)

@@ -67,7 +67,7 @@ int bh_do_guest_info(struct bh_call *call, struct bh_guest_agent_info *ret)
         if (!command->served)
             continue;
         info->enabled = is_enabled(call, i);
-        if (command->classes == 1u << BH_CLASS_EXTENSION && !info->enabled)
+        if (bh_command_is_extension(i) && !info->enabled)
             continue; /* what is listed is what qemu-ga lists, unless the policy says otherwise */
         info->name = (struct bh_str){ command->name, (uint32_t)strlen(command->name) };
         info->success_response = !(command->flags & BH_COMMAND_NO_REPLY);

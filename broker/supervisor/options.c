@@ -86,7 +86,7 @@ static _Noreturn void print_version(const struct bh_options *options)
 static _Noreturn void print_commands(void)
 {
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
-        if (bh_commands[i].served)
+        if (bh_commands[i].served && !bh_command_is_extension(i))
             puts(bh_commands[i].name);
     exit(0);
 }

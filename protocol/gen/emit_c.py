@@ -83,7 +83,7 @@ def codes_h(schema):
 
 def commands_h(schema):
     text = head("the numbers of commands, workers and classes.")
-    text += f'#include <stddef.h>\n\n#include "protocol/wire/table.h"\n\n#define BH_PROTOCOL_LEVEL "{schema.level}"\n'
+    text += f'#include <stdbool.h>\n#include <stddef.h>\n\n#include "protocol/wire/table.h"\n\n#define BH_PROTOCOL_LEVEL "{schema.level}"\n'
     text += f"#define BH_SCHEMA_HASH 0x{schema.hash}u\n\n"
     for name, prefix, values in (("command", "CMD", [c.name for c in schema.commands]),
                                  ("worker", "WORKER", schema.workers), ("class", "CLASS", schema.classes)):
@@ -98,6 +98,9 @@ extern const unsigned bh_n_wire_types;
 
 /* Index of the command of that name, or -1. */
 int bh_command_find(const char *name, size_t len);
+
+/* Is it one of our own, of class @extension and no other? qemu-ga has none, so it is shown only where it is granted. */
+bool bh_command_is_extension(unsigned command);
 """
 
 

@@ -19,3 +19,8 @@ const struct bh_code *bh_code_find(uint16_t number)
             return &bh_codes[i];
     return NULL;
 }
+
+bool bh_command_is_extension(unsigned command)
+{
+    return bh_commands[command].classes == 1u << BH_CLASS_EXTENSION;
+}

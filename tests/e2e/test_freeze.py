@@ -115,7 +115,7 @@ def test_six_commands_are_answered_meanwhile(world):
         assert COMMANDS >= served > before > SIX
         freeze(client, mount)
         assert enabled(client) == SIX
-        for command in COMMANDS - SIX:
+        for command in {name for name in COMMANDS - SIX if name.startswith("guest-")}:
             kind, text, code, _ = client.error(command)
             assert kind == "CommandNotFound"
             assert f"Command {command} has been disabled" in text if command in served else "has not been found" in text

@@ -1,6 +1,7 @@
 /* Generated from protocol/schema.json: the numbers of commands, workers and classes. Do not edit. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "protocol/wire/table.h"
@@ -38,3 +39,6 @@ extern const unsigned bh_n_wire_types;
 
 /* Index of the command of that name, or -1. */
 int bh_command_find(const char *name, size_t len);
+
+/* Is it one of our own, of class @extension and no other? qemu-ga has none, so it is shown only where it is granted. */
+bool bh_command_is_extension(unsigned command);
