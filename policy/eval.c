@@ -20,14 +20,16 @@ struct rule_set {
     uint64_t words[SET_WORDS];
 };
 
-/* What is asked. Without `file`, conditions on the object cannot be evaluated; without `name` or `mount` it
+/* What is asked. Without `file`, conditions on the object cannot be evaluated; without `name` or `places` it
  * is asked whether anything may be listed, or acted on, at all. */
 struct question {
     unsigned command;
     const struct bh_file_object *file;
-    const struct bh_str *name, *mount;
+    const struct bh_str *name;
+    const struct bh_str *places; /* where one file system is mounted; NULL: no mount is asked about */
+    uint32_t n_places;
     bool any_path; /* for grants: the path may be chosen to suit an allow and to escape a deny */
-    bool clean;    /* the path of the file or mount is absolute and clean */
+    bool clean;    /* the path of the file is absolute and clean */
 };
 
 static void set_add(struct rule_set *set, uint32_t rule)
@@ -64,21 +66,32 @@ static bool has_use(const struct bh_policy *policy, const struct bh_rule *rule, 
     return false;
 }
 
-/* Mounts open no command and close none: they choose among what it acts on. */
+static const char *place_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                               struct bh_str place)
+{
+    if (!bh_path_is_clean(place.ptr, place.len))
+        return rule->effect == BH_EFFECT_ALLOW ? "the mount point is not absolute and clean" : NULL;
+    if (has_use(policy, rule, BH_USE_COVERED) && !some_path_matches(policy, rule, BH_USE_COVERED, place))
+        return "no mount of it matches";
+    return some_path_matches(policy, rule, BH_USE_EXCLUDED, place) ? "it excludes this mount" : NULL;
+}
+
+/* Mounts open no command and close none: they choose among what it acts on. One place is enough. */
 static const char *mount_fails(const struct bh_policy *policy, const struct bh_rule *rule,
                                const struct question *q)
 {
-    bool allow = rule->effect == BH_EFFECT_ALLOW, some = has_use(policy, rule, BH_USE_COVERED);
+    const char *why = NULL;
 
-    if (!some && !has_use(policy, rule, BH_USE_EXCLUDED))
+    if (!has_use(policy, rule, BH_USE_COVERED) && !has_use(policy, rule, BH_USE_EXCLUDED))
         return NULL;
-    if (!q->mount)
-        return allow ? NULL : "it strikes some mounts and refuses nothing";
-    if (!q->clean)
-        return allow ? "the mount point is not absolute and clean" : NULL;
-    if (some && !some_path_matches(policy, rule, BH_USE_COVERED, *q->mount))
-        return "no mount of it matches";
-    return some_path_matches(policy, rule, BH_USE_EXCLUDED, *q->mount) ? "it excludes this mount" : NULL;
+    if (!q->places)
+        return rule->effect == BH_EFFECT_ALLOW ? NULL : "it strikes some mounts and refuses nothing";
+    for (uint32_t i = 0; i < q->n_places; i++) {
+        why = place_fails(policy, rule, q->places[i]);
+        if (!why)
+            break;
+    }
+    return why;
 }
 
 static bool some_name_matches(const struct bh_policy *policy, const struct bh_rule *rule, struct bh_str asked)
@@ -278,35 +291,39 @@ struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned comma
     return decide(policy, &q, trace);
 }
 
-static struct question about_mount(unsigned command, const struct bh_str *mount_point)
+struct bh_decision bh_policy_mounts(const struct bh_policy *policy, unsigned command,
+                                    const struct bh_str *places, uint32_t n_places,
+                                    const struct bh_trace *trace)
 {
-    return (struct question){
-        .command = command,
-        .mount = mount_point,
-        .clean = bh_path_is_clean(mount_point->ptr, mount_point->len),
-    };
-}
-
-struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
-                                   struct bh_str mount_point, const struct bh_trace *trace)
-{
-    struct question q = about_mount(command, &mount_point);
+    struct question q = { .command = command, .places = places, .n_places = n_places };
 
     return decide(policy, &q, trace);
 }
 
-bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point)
+static bool requires(const struct bh_policy *policy, const struct bh_rule *rule, const struct question *q)
 {
-    struct question q = about_mount(command, &mount_point);
+    for (uint32_t i = 0; i < q->n_places; i++) {
+        struct question one = { .command = q->command, .places = &q->places[i], .n_places = 1 };
 
-    if (!bh_freezes_mounts(command) || !q.clean || decide(policy, &q, NULL).verdict != BH_VERDICT_ALLOW)
+        if (bh_path_is_clean(q->places[i].ptr, q->places[i].len) && !mount_fails(policy, rule, &one) &&
+            some_path_matches(policy, rule, BH_USE_REQUIRED, q->places[i]))
+            return true;
+    }
+    return false;
+}
+
+bool bh_policy_mounts_required(const struct bh_policy *policy, unsigned command, const struct bh_str *places,
+                               uint32_t n_places)
+{
+    const struct question q = { .command = command, .places = places, .n_places = n_places };
+    const struct bh_command_rules *rules = &policy->slice->commands[command];
+
+    if (!bh_freezes_mounts(command) || decide(policy, &q, NULL).verdict != BH_VERDICT_ALLOW)
         return false;
-    for (uint32_t i = 0; i < policy->slice->commands[command].count; i++) {
-        const struct bh_rule *rule =
-            &policy->rules[policy->index[policy->slice->commands[command].first + i]];
+    for (uint32_t i = 0; i < rules->count; i++) {
+        const struct bh_rule *rule = &policy->rules[policy->index[rules->first + i]];
 
-        if (rule->effect == BH_EFFECT_ALLOW && !mount_fails(policy, rule, &q) &&
-            some_path_matches(policy, rule, BH_USE_REQUIRED, mount_point))
+        if (rule->effect == BH_EFFECT_ALLOW && requires(policy, rule, &q))
             return true;
     }
     return false;

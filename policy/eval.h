@@ -63,18 +63,35 @@ struct bh_decision bh_policy_name(const struct bh_policy *policy, unsigned comma
                                   const struct bh_trace *trace);
 
 /*
- * May this command act on what is mounted there (any bytes)? An allow with mounts covers those that it names
- * and does not exclude, a deny with mounts strikes those that it names. (The command itself is opened by such
- * an allow, and not refused by such a deny.) ALLOW, NO_RULE, DENIED; NOT_GRANTED as for bh_policy_command.
+ * May this command act on the file system that is mounted at these places (any bytes; at least one)? An allow
+ * with mounts covers it if it names one of them and does not exclude that one, a deny with mounts strikes it
+ * if it names one. (The command itself is opened by such an allow, and not refused by such a deny.) ALLOW,
+ * NO_RULE, DENIED; NOT_GRANTED as for bh_policy_command.
  */
-struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
-                                   struct bh_str mount_point, const struct bh_trace *trace);
+struct bh_decision bh_policy_mounts(const struct bh_policy *policy, unsigned command,
+                                    const struct bh_str *places, uint32_t n_places,
+                                    const struct bh_trace *trace);
 
 /*
- * Must it be frozen, or the whole freeze fails? True if it may be, and an allow that covers it requires it;
- * even one that a deny strikes for it while others are spared, so that no deny lifts what is required.
+ * Must it be frozen, or the whole freeze fails? True if it may be, and an allow that covers it requires one
+ * of its places; even one that a deny strikes for it while others are spared, so that no deny lifts what is
+ * required.
  */
-bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command, struct bh_str mount_point);
+bool bh_policy_mounts_required(const struct bh_policy *policy, unsigned command, const struct bh_str *places,
+                               uint32_t n_places);
+
+/* The same for one place. */
+static inline struct bh_decision bh_policy_mount(const struct bh_policy *policy, unsigned command,
+                                                 struct bh_str place, const struct bh_trace *trace)
+{
+    return bh_policy_mounts(policy, command, &place, 1, trace);
+}
+
+static inline bool bh_policy_mount_required(const struct bh_policy *policy, unsigned command,
+                                            struct bh_str place)
+{
+    return bh_policy_mounts_required(policy, command, &place, 1);
+}
 
 /* For guest-file-open. */
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,

@@ -13,7 +13,7 @@
 #include "tests/unit/worker-fixture.h"
 #include "workers/storage/cover.h"
 
-#define HEAD "policy 1\ncommands 43\n"
+#define HEAD "policy 1\ncommands 44\n"
 #define DATA HEAD "rule data: allow @freeze {\n mount beneath \"/data\"\n required is \"/data/db\"\n}\n"
 #define PLACES_MAX 4u
 
@@ -109,6 +109,19 @@ static void one_place_that_is_denied_strikes_it(void **state)
     assert_true(cover.granted);
 }
 
+/* A bind mount in a folder that is allowed does not take a file system out of one that is denied. */
+static void a_deny_holds_where_no_allow_does(void **state)
+{
+    (void)state;
+    under(DATA "rule no: deny @freeze { mount is \"/secret\" }\n", BH_CMD_GUEST_FSFREEZE_FREEZE);
+    assert_int_equal(ask("/data/db /secret", NULL), 0);
+    assert_cover("/data/db", true, false, false);
+    worker_deinit(&worker, &records);
+    under(DATA "rule no: deny @freeze except data { mount is \"/secret\" }\n", BH_CMD_GUEST_FSFREEZE_FREEZE);
+    assert_int_equal(ask("/data/db /secret", NULL), 0);
+    assert_cover("/data/db", true, true, true);
+}
+
 static void the_place_that_was_named_is_told(void **state)
 {
     (void)state;
@@ -144,8 +157,11 @@ static void a_named_place_that_is_not_granted_is_refused(void **state)
     assert_memory_equal(records.last.rule.ptr, "no", 2);
     assert_false(records_next(&records));
 
-    assert_int_equal(ask("/data/a /data/no", "/data/a"), 0); /* it is mounted where it is denied, too */
-    assert_cover("/data/a", true, false, false);
+    assert_int_equal(ask("/data/a /data/no", "/data/a"),
+                     BH_E_DENIED); /* it is mounted where it is denied, too */
+    assert_true(records_next(&records));
+    assert_memory_equal(records.last.object.ptr, "/data/a", 7);
+    assert_memory_equal(records.last.rule.ptr, "no", 2);
 }
 
 /* What a client was told is text; it is judged as that, and named so. */
@@ -190,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_place_that_is_covered_is_enough),
         TEST(one_place_that_is_denied_strikes_it),
+        TEST(a_deny_holds_where_no_allow_does),
         TEST(the_place_that_was_named_is_told),
         TEST(a_named_place_that_is_not_granted_is_refused),
         TEST(bytes_that_are_no_text),

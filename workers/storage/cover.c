@@ -1,4 +1,4 @@
-/* Place by place (cover.h). */
+/* One decision over all places; those that were named stand for themselves too (cover.h). */
 #include "workers/storage/cover.h"
 
 #include <errno.h>
@@ -6,6 +6,13 @@
 
 #include "policy/eval.h"
 #include "workers/lib/text.h"
+
+struct question {
+    struct bh_call *call;
+    unsigned command;
+    struct bh_str *places;
+    uint32_t n;
+};
 
 static bool is_named(const struct bh_places *places, struct bh_str place)
 {
@@ -29,38 +36,74 @@ static int refuse(struct bh_call *call, struct bh_str place, const struct bh_dec
                           place.ptr);
 }
 
-static int judge(struct bh_call *call, struct bh_str place, bool named, bool *denied, struct bh_cover *ret)
+/* Where it is mounted, as clients know it. 0 or -ENOMEM. */
+static int ask(struct bh_call *call, const struct bh_filesystem *filesystem, struct question *ret)
 {
-    const struct bh_policy *policy = &call->worker->policy;
-    const unsigned command = (unsigned)(call->command - bh_commands);
-    struct bh_decision decision = bh_policy_mount(policy, command, place, NULL);
-    bool granted = decision.verdict == BH_VERDICT_ALLOW;
+    *ret = (struct question){ call, (unsigned)(call->command - bh_commands),
+                              bh_arena_array(call->arena, filesystem->n_mounts, sizeof(*ret->places)),
+                              filesystem->n_mounts };
+    for (uint32_t i = 0; i < ret->n && ret->places; i++) {
+        const struct bh_str *path = &filesystem->mounts[i].path;
 
-    if (named && !granted)
-        return refuse(call, place, &decision);
-    if (named || !ret->place || (granted && !ret->granted && !ret->wanted))
-        ret->place = place.ptr;
-    ret->wanted |= named;
-    ret->granted |= granted;
-    ret->required |= granted && bh_policy_mount_required(policy, command, place);
-    *denied |= decision.verdict == BH_VERDICT_DENIED;
+        ret->places[i] = bh_text_of(call->arena, path->ptr, path->len);
+        if (!ret->places[i].ptr)
+            return -ENOMEM;
+    }
+    return ret->places ? 0 : -ENOMEM;
+}
+
+static bool is_granted(const struct question *q, struct bh_str place)
+{
+    return bh_policy_mount(&q->call->worker->policy, q->command, place, NULL).verdict == BH_VERDICT_ALLOW;
+}
+
+/* The place to tell: one that was named, else one that the policy covers, else the first. */
+static uint32_t tell(const struct question *q, const struct bh_places *named, bool *ret_named)
+{
+    uint32_t granted = q->n;
+
+    for (uint32_t i = 0; i < q->n; i++) {
+        *ret_named = is_named(named, q->places[i]);
+        if (*ret_named)
+            return i;
+        if (granted == q->n && is_granted(q, q->places[i]))
+            granted = i;
+    }
+    return granted < q->n ? granted : 0;
+}
+
+/* A place that was named has to be covered itself: another place of it does not make it so. */
+static int refuse_named(const struct question *q, const struct bh_places *named,
+                        const struct bh_decision *all)
+{
+    for (uint32_t i = 0; i < q->n; i++) {
+        struct bh_decision one = bh_policy_mount(&q->call->worker->policy, q->command, q->places[i], NULL);
+
+        if (!is_named(named, q->places[i]))
+            continue;
+        if (one.verdict != BH_VERDICT_ALLOW)
+            return refuse(q->call, q->places[i], &one);
+        if (all->verdict != BH_VERDICT_ALLOW)
+            return refuse(q->call, q->places[i], all);
+    }
     return 0;
 }
 
 int bh_cover(struct bh_call *call, const struct bh_filesystem *filesystem, const struct bh_places *places,
              struct bh_cover *ret)
 {
-    bool denied = false;
-    int r = 0;
+    const struct bh_policy *policy = &call->worker->policy;
+    struct bh_decision decision;
+    struct question q;
+    bool named;
+    int r = ask(call, filesystem, &q);
 
-    *ret = (struct bh_cover){ 0 };
-    for (uint32_t i = 0; i < filesystem->n_mounts && r == 0; i++) {
-        const struct bh_str *path = &filesystem->mounts[i].path;
-        struct bh_str place = bh_text_of(call->arena, path->ptr, path->len);
-
-        r = place.ptr ? judge(call, place, is_named(places, place), &denied, ret) : -ENOMEM;
-    }
-    ret->wanted |= !places;
-    ret->granted &= !denied;
-    return r;
+    if (r < 0)
+        return r;
+    decision = bh_policy_mounts(policy, q.command, q.places, q.n, NULL);
+    ret->place = q.places[tell(&q, places, &named)].ptr;
+    ret->wanted = !places || named;
+    ret->granted = decision.verdict == BH_VERDICT_ALLOW;
+    ret->required = ret->granted && bh_policy_mounts_required(policy, q.command, q.places, q.n);
+    return refuse_named(&q, places, &decision);
 }

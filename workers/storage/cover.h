@@ -1,6 +1,6 @@
 /*
- * What a command that works on mounts may do with a file system, as the policy says of the places where it is
- * mounted: it is covered if some place is, and none is denied.
+ * What a command that works on mounts may do with a file system, as the policy says of all the places where
+ * it is mounted: it is covered if some place is, and struck if some place is denied.
  *
  * Trust: in = CHECKED (mounts, what a client named); out = CHECKED; called by = storage
  */
