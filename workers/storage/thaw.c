@@ -179,9 +179,7 @@ static int add(struct bh_guard *guard, const struct bh_guard_request *request, i
     memcpy(page->mounts[at].path, request->path, strlen(request->path));
     guard->mounts[at] = bh_take_fd(mount);
     guard->progress_ms = bh_clock_ms(CLOCK_BOOTTIME);
-    bh_thaw_record_mount(guard, at);
-    __atomic_store_n(&page->n_mounts, at + 1, __ATOMIC_SEQ_CST);
-    bh_thaw_record_head(guard);
+    bh_thaw_record_add(guard, at);
     return 0;
 }
 

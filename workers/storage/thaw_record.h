@@ -14,6 +14,10 @@
 void bh_thaw_record_head(const struct bh_guard *guard);
 void bh_thaw_record_mount(const struct bh_guard *guard, uint32_t at);
 
+/* Counts a new mount in the page, and writes both. It is not frozen yet, so that is the last thing written
+ * where it is the file's own file system. */
+void bh_thaw_record_add(const struct bh_guard *guard, uint32_t at);
+
 /* Does the file lie on one of the mounts that the page says may be frozen? Then what came after that is not
  * in it. */
 bool bh_thaw_record_is_cut(const struct bh_guard *guard);
