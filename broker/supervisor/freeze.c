@@ -41,6 +41,10 @@ static void take_over(struct bh_supervisor *s, int fd)
     if (!left || pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id))
         return;
     memcpy(s->frozen, left, sizeof(*left));
+    if (s->frozen_forestalled && s->frozen->state != BH_THAWED) { /* nothing is held, and a client is told */
+        s->frozen->state = BH_THAWING;
+        s->frozen->frozen_ns = s->frozen->frozen_ns ? s->frozen->frozen_ns : s->frozen->began_ns;
+    }
     if (left->state != BH_THAWED)
         bh_log(BH_LOG_WARNING,
                "the last agent left file systems frozen for channel %.31s; the guard sees to them",
@@ -49,7 +53,7 @@ static void take_over(struct bh_supervisor *s, int fd)
 
 /* The guard of an agent that was killed may be thawing yet. It holds the lock, with the descriptor that it
  * has from its supervisor: while it writes the record, nobody else does. */
-static void await_last_guard(int fd)
+void bh_freeze_await_guard(int fd)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + LAST_GUARD_MS;
 
@@ -71,7 +75,7 @@ int bh_freeze_load(struct bh_supervisor *s)
     s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->frozen_record < 0)
         return -errno;
-    await_last_guard(s->frozen_record);
+    bh_freeze_await_guard(s->frozen_record);
     take_over(s, s->frozen_record);
     bh_freeze_settle(s);
     s->hook_config = -1;

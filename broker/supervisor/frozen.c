@@ -23,7 +23,7 @@
 
 #define QUIET_MS 100 /* for a write of the audit process to end; it is one line, or BH_AUDIT_PIECE */
 
-static int read_boot_id(char ret[BH_FROZEN_BOOT_ID_MAX + 1])
+int bh_boot_id(char ret[BH_FROZEN_BOOT_ID_MAX + 1])
 {
     _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -errno : bh_read_file(fd, ret, BH_FROZEN_BOOT_ID_MAX);
@@ -55,7 +55,7 @@ int bh_frozen_page_make(struct bh_supervisor *s)
     if (r == 0 && fchmod(fd, 0400) < 0)
         r = -errno;
     if (r == 0)
-        r = read_boot_id(boot_id);
+        r = bh_boot_id(boot_id);
     if (r < 0)
         return r;
     s->frozen_read_fd = open_to_read(fd);

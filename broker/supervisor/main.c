@@ -147,6 +147,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
 
     bh_options_parse(&s->options, argc, argv);
     settle_environment();
+    bh_freeze_forestall(s);
     bh_daemon_start(&s->options);
     (void)prctl(PR_SET_NAME, "bulkhead"); /* however it was called: bulkheadctl knows it by this */
     (void)prctl(PR_SET_DUMPABLE, 0);

@@ -136,6 +136,7 @@ struct bh_supervisor {
     int frozen_record;                /* its copy in the state folder */
     bool hooks;                       /* there were freeze hooks when the agent started */
     int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
+    bool frozen_forestalled;          /* an own folder was frozen, so what that says cannot be held */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
     bool privileged; /* started by root */
@@ -201,12 +202,21 @@ int bh_frozen_page_make(struct bh_supervisor *s);
  * Of the supervisor's own writes there is none while this runs.
  */
 int bh_frozen_await_quiet(const struct bh_supervisor *s);
+/* Which boot this is, as the kernel writes it. 0 or -errno. */
+int bh_boot_id(char ret[BH_FROZEN_BOOT_ID_MAX + 1]);
+
+/* --- forestall.c: before anything is written ------------------------------------- */
+
+/* Thaws what an agent of this boot left frozen if its own folders are among it: nothing could start. */
+void bh_freeze_forestall(struct bh_supervisor *s);
 
 /* --- freeze.c: what is frozen is not forgotten ----------------------------------- */
 
 /* Opens the page's copy in the state folder, and takes over what an agent of this boot has left in it. 0 or
  * -errno. */
 int bh_freeze_load(struct bh_supervisor *s);
+/* Waits a moment until no guard of another agent writes this record, and keeps them from it. */
+void bh_freeze_await_guard(int record);
 /* Tells the guard, in the page, what the policy in force says of freezing, and who is at which slot. */
 void bh_freeze_settle(struct bh_supervisor *s);
 /* Is anything frozen, or about to be? */

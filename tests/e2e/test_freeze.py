@@ -678,6 +678,40 @@ def test_killed_while_frozen(world, restart):
         client.ok("guest-get-osinfo")
 
 
+@pytest.mark.parametrize("restart", ["thaw", "hold"])
+@pytest.mark.parametrize("where", ["state", "audit", "log", "later"])
+def test_killed_with_its_own_folders_frozen(world, restart, where):
+    """Whoever makes a file there waits until somebody thaws, so the next agent thaws before it makes any. It cannot hold."""
+    others, home = [world.new("early")], world.new("home")
+    if where == "later":  # what is frozen behind the state folder stands in no record
+        others.append(world.bind(world.new("inner", "ext2", below=world.path), "bind"))
+    agent = world.agent("allow @sync, @info", f"set freeze-on-restart {restart}")
+    command = agent.command()
+    home.file("d").mkdir(mode=0o700)
+    if where in ("state", "later"):
+        command[command.index("-t") + 1] = home.path + "/d"
+    else:
+        command += ["--audit-dir", home.path + "/d"] if where == "audit" else ["-l", home.path + "/log"]
+    agent.command = lambda: command
+    agent.start()
+    with agent.client() as client:
+        assert freeze_all(client) == len(others) + 1
+    family = agent.pids()
+    for pid in family:
+        kill(pid, signal.SIGSTOP)
+    for pid in family:
+        kill(pid)
+    agent.process.wait()
+    assert all(mount.frozen() for mount in world.mounts)
+    agent.start()
+    with agent.client() as client:
+        wait_for(lambda: status(client) == "thawed", 5, "the status")
+        wait_until_thawed(world.mounts, 5)
+        expect_late_thaw(client, "guarded")
+        client.ok("guest-get-osinfo")
+        assert freeze(client, others[0]) == 1 and thaw(client) == 1
+
+
 def test_held_with_its_lease(world):
     mount = world.new("m")
     agent = world.start("allow @sync", "set freeze-on-restart hold", "set freeze-timeout 2s")
