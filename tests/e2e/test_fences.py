@@ -11,6 +11,7 @@ pytestmark = pytest.mark.root
 
 POLICY = """policy 1
 use standard
+deny @freeze, @trim {{ mount beneath "/" }}
 rule logs: allow @file-read {{
     path beneath "{0}/logs"
 }}
@@ -20,7 +21,8 @@ rule spool: allow @file-write {{
 }}
 """
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 1, 2, 21
-CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE}
+CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE,
+        "storage": 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH, "thaw": 1 << CAP_SYS_ADMIN}
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ def agent(start, folder):
         client.ok("guest-get-osinfo")
         client.open(folder / "logs" / "f")
         client.open(folder / "spool" / "f", "w")
+        assert client.ok("guest-fsfreeze-freeze-list", {"mountpoints": []}) == 0
         yield agent
 
 
@@ -78,13 +81,15 @@ def test_every_process_has_a_uid_of_its_own(agent):
     assert len(set(uids)) == len(uids)
 
 
-def test_nobody_but_the_supervisor_holds_sys_admin(agent):
+def test_who_holds_sys_admin(agent):
+    """The supervisor, and those that ask file systems to freeze, trim and thaw: their filters leave it no other use."""
+    holders = {agent.process.pid, *(row["pid"] for role, row in roles(agent).items() if role in ("storage", "thaw"))}
     for pid in agent.pids():
         held = any(int(proc_status(pid)[name], 16) >> CAP_SYS_ADMIN & 1 for name in ("CapPrm", "CapEff", "CapBnd"))
-        assert held == (pid == agent.process.pid)
+        assert held == (pid in holders)
 
 
-@pytest.mark.parametrize("role", ["front", "audit"])
+@pytest.mark.parametrize("role", ["front", "audit", "thaw"])
 def test_empty_read_only_root(agent, role):
     pid = roles(agent)[role]["pid"]
     assert os.listdir(f"/proc/{pid}/root/") == []
@@ -126,12 +131,14 @@ def test_info_sees_system_facts_only_and_cannot_write_them(agent):
     assert all("ro" in options and "nosuid" in options for options in mountinfo(pid).values())
 
 
-@pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False)])
+@pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False),
+                                      ("storage", True), ("thaw", True)])
 def test_network_namespace(agent, role, own):
     pid = roles(agent)[role]["pid"]
     assert (os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")) == own
     assert os.readlink(f"/proc/{pid}/ns/ipc") != os.readlink("/proc/self/ns/ipc")
-    assert os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+    here = os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    assert here == (role == "storage"), "storage sees what is mounted now, and pins nothing"
 
 
 def test_front_has_few_descriptors_and_none_of_a_file(agent):
@@ -139,6 +146,14 @@ def test_front_has_few_descriptors_and_none_of_a_file(agent):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         target = os.readlink(f"/proc/{pid}/fd/{fd}")
         assert target.startswith(("socket:", "pipe:", "/memfd:", "/dev/null", "anon_inode:")) or fd == "2", target
+
+
+def test_guard_has_no_file_but_its_record(agent):
+    """And no folder of the guest, while nothing is frozen."""
+    pid = roles(agent)["thaw"]["pid"]
+    files = {target for fd in os.listdir(f"/proc/{pid}/fd") if fd != "2"
+             and not (target := os.readlink(f"/proc/{pid}/fd/{fd}")).startswith(("socket:", "/memfd:", "/dev/null"))}
+    assert files == {str(agent.folder / "bulkhead" / "frozen")}
 
 
 def test_limits(start, folder):
