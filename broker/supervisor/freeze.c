@@ -179,8 +179,6 @@ void bh_freeze_stop(struct bh_supervisor *s)
 
 void bh_freeze_leave(struct bh_supervisor *s)
 {
-    struct bh_process *guard = guard_of(s);
-
-    if (guard->control >= 0)
-        bh_close_p(&guard->control);
+    bh_freeze_stop(s); /* what a worker began before it was killed */
+    bh_close_p(&guard_of(s)->control);
 }

@@ -34,9 +34,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
-#define STOP_GRACE_MS                                                                                        \
-    1000 /* for the processes to go, and again for audit processes to write what is queued */
-
+#define STOP_GRACE_MS 1000   /* for the processes to go, and again for what is queued to be written */
 #define START_GRACE_MS 10000 /* for what keeps running to be confined, before a daemon is said to serve */
 
 static struct bh_supervisor supervisor;
@@ -226,7 +224,6 @@ static void end_processes(struct bh_supervisor *s, uint64_t until)
     for (unsigned i = 1; i < s->n_processes; i++)
         if (s->processes[i].role != BH_ROLE_THAW)
             (void)await(&s->processes[i], until);
-    bh_freeze_stop(s); /* what a worker began meanwhile */
     bh_freeze_leave(s);
 }
 

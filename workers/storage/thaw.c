@@ -389,15 +389,6 @@ void bh_guard_end(struct bh_guard *guard, bool in_order)
     thaw_unasked(guard, in_order ? BH_THAW_STOPPED : BH_THAW_RECOVERED);
 }
 
-bool bh_guard_lingers(struct bh_guard *guard)
-{
-    const uint64_t most = bh_clock_ms(CLOCK_BOOTTIME) + BH_LINGER_ALONE_MS;
-
-    if (guard->lingerer < 0 && guard->linger_until_ms > most)
-        guard->linger_until_ms = most;
-    return guard->lingering >= 0;
-}
-
 void bh_guard_resume(struct bh_guard *guard)
 {
     guard->hold = guard->page->hold;
