@@ -280,6 +280,7 @@ def test_the_guard_outlives_the_supervisor_and_ends_by_itself(start):
         assert client.ok("guest-fsfreeze-freeze") == 0
     pid = guard_of(agent)
     os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: stat_of(pid)[2] == "T", 5, "the guard to stand still")
     kill(agent.process.pid)
     agent.process.wait()
     assert stat_of(pid)[2] == "T"  # no signal came with the supervisor's end

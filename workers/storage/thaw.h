@@ -60,3 +60,7 @@ void bh_guard_resume(struct bh_guard *guard);
 /* The agent stops in order (true), or the supervisor has died (false): thaws, unless a freeze outlives that.
  */
 void bh_guard_end(struct bh_guard *guard, bool in_order);
+
+/* There is no supervisor any more: is there still something to wait for? Not for long where nobody says when
+ * it is over, for the next agent may freeze anew. */
+bool bh_guard_lingers(struct bh_guard *guard);

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "policy/confine/profiles.h"
-#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -95,17 +94,6 @@ static bool serve(struct bh_guard *guard, int control)
     return there;
 }
 
-/* There is no supervisor any more: is there still something to wait for? Not for long where nobody says when
- * it is over, for the next agent may freeze anew. */
-static bool lingers(struct bh_guard *guard)
-{
-    const uint64_t most = bh_clock_ms(CLOCK_BOOTTIME) + BH_LINGER_ALONE_MS;
-
-    if (guard->lingerer < 0 && guard->linger_until_ms > most)
-        guard->linger_until_ms = most;
-    return guard->lingering >= 0;
-}
-
 int main(void)
 {
     static struct bh_guard guard;
@@ -132,7 +120,7 @@ int main(void)
     while (serve(&guard, BH_FD_CONTROL))
         ;
     bh_guard_end(&guard, false);
-    while (lingers(&guard))
+    while (bh_guard_lingers(&guard))
         (void)serve(&guard, -1);
     _exit(EXIT_SUCCESS);
 }
