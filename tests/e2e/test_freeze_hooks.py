@@ -133,7 +133,7 @@ def test_before_the_freeze_and_after_the_thaw(hooks, how, monkeypatch):
     rows = wait_for(lambda: len(rows := records(agent)) >= 8 and rows, 5, "records")
     assert [row["kind"] for row in rows] == ["act", "result"] * 4
     assert [row["text"].split()[0].rstrip(":") for row in rows[:4]] == ["freeze"] * 2 + ["thaw"] * 2
-    assert {row["object"] for row in rows} == {str(hook)}
+    assert {row["obj"] for row in rows} == {str(hook)}
     agent.verify()
 
 
@@ -266,7 +266,7 @@ def test_a_hook_that_is_not_fit_is_not_run(hooks, case):
         assert client.ok("guest-fsfreeze-thaw") == 0
     assert hooks.lines() == []
     row = wait_for(lambda: records(agent, "refused"), 5, "the record")[0]
-    assert row["code"] == "BH1304" and row["object"] == str(hook) and sentence in row["text"]
+    assert row["code"] == "BH1304" and row["obj"] == str(hook) and sentence in row["text"]
 
 
 def test_a_hook_that_is_made_unfit_meanwhile(hooks):
