@@ -33,13 +33,24 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel);
 
 /* --- the copy in the state folder ------------------------------------------------- */
 
-/* What an agent of this boot has left, if it is sound; what it says of the policy is not ours. */
+static void warn_unwritten(const struct bh_supervisor *s)
+{
+    bh_log(BH_LOG_WARNING, "%s/frozen cannot be written: %s", s->home, strerror(errno));
+}
+
+/* What an agent of this boot has left, if it is sound; what it says of the policy is not ours. What is not is
+ * replaced at once: thaw hooks may be owed before there is anything for the guard to write. */
 static void take_over(struct bh_supervisor *s, int fd)
 {
     _cleanup_free_ struct bh_frozen *left = calloc(1, sizeof(*left));
 
-    if (!left || pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id))
+    if (!left)
         return;
+    if (pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id)) {
+        if (pwrite(fd, s->frozen, offsetof(struct bh_frozen, mounts), 0) < 0)
+            warn_unwritten(s);
+        return;
+    }
     memcpy(s->frozen, left, sizeof(*left));
     if (s->frozen_forestalled && s->frozen->state != BH_THAWED) { /* nothing is held, and a client is told */
         s->frozen->state = BH_THAWING;
@@ -167,7 +178,7 @@ static void owe_hooks(struct bh_supervisor *s, bool owed)
     if (!bh_frozen_holds(s->frozen, s->frozen_record) &&
         pwrite(s->frozen_record, &s->frozen->hook_owed, sizeof(s->frozen->hook_owed),
                offsetof(struct bh_frozen, hook_owed)) < 0)
-        bh_log(BH_LOG_WARNING, "%s/frozen cannot be written: %s", s->home, strerror(errno));
+        warn_unwritten(s);
 }
 
 static int make_hook_config(struct bh_supervisor *s, const char *channel)
