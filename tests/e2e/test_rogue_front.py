@@ -181,7 +181,7 @@ def test_valid_calls_work(rogue, folder):
 
 def test_only_granted_peers_are_handed_out(rogue, folder):
     given = {peer for peer in [*range(0, 50), 2**31, 2**32 - 1] if rogue.start(peer)}
-    assert given == {INFO, FS}
+    assert given == {INFO, FS, WORKERS["storage"]}
     still_works(rogue, folder)
 
 
