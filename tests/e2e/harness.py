@@ -140,7 +140,9 @@ def split_error(reply):
 
 
 def limits_freezing(policy):
-    """Each allow that freezes or trims names the mounts; profiles do not."""
+    """Each allow that freezes or trims names the mounts, which profiles do not; or all mounts are denied."""
+    if re.search(r'^deny @freeze, @trim \{ mount beneath "/" \}', policy, re.M):
+        return True
     rules = re.findall(r"^[^#\n]*\ballow\b([^{\n]*)(\{[^}]*\})?", policy, re.M)
     return not re.search(r"^\s*use\b", policy, re.M) and all(
         re.search(r"\bmount\b", block) for commands, block in rules if re.search(r"@freeze|@trim|fsfreeze-freeze|fstrim", commands))
@@ -220,11 +222,13 @@ class Agent(Peer):
         self.build = pathlib.Path(build or BUILD)
         self.way = ["-m", "unix-listen", "-p", str(self.socket)]
         self.policy = policy
+        self.harmless = False
         if "\n" in policy:
             self.policy = str(self.folder / "policy")
             self.write_policy(policy)
 
     def write_policy(self, text):
+        self.harmless = limits_freezing(text)
         path = self.folder / "policy"
         path.write_text(text)
         path.chmod(0o600)
@@ -235,7 +239,7 @@ class Agent(Peer):
 
     def client(self, timeout=10.0):
         client = super().client(timeout)
-        client.harmless = os.path.exists(self.policy) and limits_freezing(pathlib.Path(self.policy).read_text())
+        client.harmless = self.harmless
         return client
 
     def status(self):
