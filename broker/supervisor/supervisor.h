@@ -238,7 +238,8 @@ bool bh_freeze_lasts(const struct bh_process *process);
 void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */
 void bh_freeze_stop(struct bh_supervisor *s);
-/* Lets the guard go. It ends when what may still freeze has been thawed, which may be after the agent. */
+/* All others are killed: lets the guard go. It ends when what may still freeze has been thawed, which may be
+ * after the agent. */
 void bh_freeze_leave(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */

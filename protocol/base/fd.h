@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -39,6 +40,13 @@ int bh_fd_send(int socket, const void *data, size_t len, int fd);
  * -EAGAIN = nothing there, -EPROTO = another size or more descriptors (all are closed).
  */
 int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd);
+
+/* Waits for something to read, at most until `until_ms` (CLOCK_MONOTONIC). 0, -ETIMEDOUT or -errno. */
+int bh_fd_wait(int socket, uint64_t until_ms);
+
+/* Waits for a packet as bh_fd_recv has it. 0; -ETIMEDOUT; -EPIPE: the peer is gone, whether it left something
+ * unread or not; or as bh_fd_recv. */
+int bh_fd_await(int socket, void *data, size_t len, uint64_t until_ms, int *ret_fd);
 
 /* A new anonymous file of `size` bytes with `data` in it (zeros if NULL), close-on-exec. */
 int bh_memfd_new(const char *name, const void *data, size_t size);

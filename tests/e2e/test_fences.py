@@ -15,6 +15,7 @@ pytestmark = pytest.mark.root
 
 POLICY = """policy 1
 use standard
+deny @freeze, @trim {{ mount beneath "/" }}
 rule logs: allow @file-read {{
     path beneath "{0}/logs"
 }}
@@ -25,7 +26,7 @@ rule spool: allow @file-write {{
 """
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 1, 2, 21
 CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE,
-        "storage": 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_ADMIN}
+        "storage": 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH, "thaw": 1 << CAP_SYS_ADMIN}
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def agent(start, folder):
         client.ok("guest-get-fsinfo")
         client.open(folder / "logs" / "f")
         client.open(folder / "spool" / "f", "w")
+        assert client.ok("guest-fsfreeze-freeze-list", {"mountpoints": []}) == 0
         yield agent
 
 
@@ -84,14 +86,15 @@ def test_every_process_has_a_uid_of_its_own(agent):
     assert len(set(uids)) == len(uids)
 
 
-def test_nobody_but_the_supervisor_and_storage_holds_sys_admin(agent):
-    """Who trims needs it, and has a filter without mount, unshare, setns and the like (tests/confine)."""
+def test_who_holds_sys_admin(agent):
+    """The supervisor, and those that ask file systems to freeze, trim and thaw: their filters leave it no other use."""
+    holders = {agent.process.pid, *(row["pid"] for role, row in roles(agent).items() if role in ("storage", "thaw"))}
     for pid in agent.pids():
         held = any(int(proc_status(pid)[name], 16) >> CAP_SYS_ADMIN & 1 for name in ("CapPrm", "CapEff", "CapBnd"))
-        assert held == (pid in (agent.process.pid, roles(agent)["storage"]["pid"]))
+        assert held == (pid in holders)
 
 
-@pytest.mark.parametrize("role", ["front", "audit"])
+@pytest.mark.parametrize("role", ["front", "audit", "thaw"])
 def test_empty_read_only_root(agent, role):
     pid = roles(agent)[role]["pid"]
     assert os.listdir(f"/proc/{pid}/root/") == []
@@ -134,7 +137,7 @@ def test_info_sees_system_facts_only_and_cannot_write_them(agent):
 
 
 @pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False),
-                                      ("storage", True)])
+                                      ("storage", True), ("thaw", True)])
 def test_network_namespace(agent, role, own):
     pid = roles(agent)[role]["pid"]
     assert (os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")) == own
@@ -144,7 +147,7 @@ def test_network_namespace(agent, role, own):
 
 def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
     """Also after a reload: another process comes with what the new policy needs, and the old one goes."""
-    texts = {True: "policy 1\ncommands 44\nallow @info, @trim\n", False: "policy 1\ncommands 43\nallow @info\n"}
+    texts = {True: "policy 1\ncommands 44\nallow @info, @trim\n", False: "policy 1\ncommands 44\nallow @info\n"}
     agent = start(texts[False])
     pids = set()
     with agent.client() as client:
@@ -187,6 +190,14 @@ def test_front_has_few_descriptors_and_none_of_a_file(agent):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         target = os.readlink(f"/proc/{pid}/fd/{fd}")
         assert target.startswith(("socket:", "pipe:", "/memfd:", "/dev/null", "anon_inode:")) or fd == "2", target
+
+
+def test_guard_has_no_file_but_its_record(agent):
+    """And no folder of the guest, while nothing is frozen."""
+    pid = roles(agent)["thaw"]["pid"]
+    files = {target for fd in os.listdir(f"/proc/{pid}/fd") if fd != "2"
+             and not (target := os.readlink(f"/proc/{pid}/fd/{fd}")).startswith(("socket:", "/memfd:", "/dev/null"))}
+    assert files == {str(agent.folder / "bulkhead" / "frozen")}
 
 
 def test_limits(start, folder):
@@ -269,6 +280,7 @@ def test_the_guard_outlives_the_supervisor_and_ends_by_itself(start):
         assert client.ok("guest-fsfreeze-freeze") == 0
     pid = guard_of(agent)
     os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: stat_of(pid)[2] == "T", 5, "the guard to stand still")
     kill(agent.process.pid)
     agent.process.wait()
     assert stat_of(pid)[2] == "T"  # no signal came with the supervisor's end

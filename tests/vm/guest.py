@@ -146,11 +146,12 @@ class Qmp:
 class Guest:
     """`start` is a shell script that the guest runs when it is up; `programs` go to its /usr/bin, `files` where they say.
 
-    `disks` are arguments of QEMU's that give it disks; it loads what they need when `load_disks` is called.
+    `disks` are arguments of QEMU's that give it disks; it loads what they need when `load_disks` is called, or at once if
+    its root is to be on one of them, `root`: an ext4 file system, to which all is copied at each boot.
     """
 
-    def __init__(self, start="", programs=(), files=None, links=False, disks=()):
-        self.start_script, self.links, self.disks = start, links, list(disks)
+    def __init__(self, start="", programs=(), files=None, links=False, disks=(), root=None):
+        self.start_script, self.links, self.disks, self.root = start, links, list(disks), root
         self.programs, self.files = list(programs), dict(files or {})
         self.folder = self.process = self.sh = self.qmp = None
 
@@ -196,7 +197,7 @@ class Guest:
                 "qemu-system-x86_64", *ACCELERATORS[accelerator], "-M", "q35,usb=off,vmport=off", "-smp", "2", "-m", MEMORY,
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none",
                 "-kernel", str(kernel / "vmlinux"), "-initrd", str(folder / "initramfs"),
-                "-append", f"console=ttyS0 quiet panic=-1 tsc=reliable links={int(self.links)}",
+                "-append", f"console=ttyS0 quiet panic=-1 tsc=reliable links={int(self.links)}" + (f" disk={self.root}" if self.root else ""),
                 "-serial", f"file:{folder}/console", "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
                 "-device", "virtio-serial-pci,id=serial0",
                 "-chardev", f"socket,id=shell,path={folder}/shell,server=on,wait=off",
@@ -250,6 +251,11 @@ class Guest:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder = self.process = self.sh = self.qmp = None
+
+    def reboot(self):
+        """As after a power cut: what the guest had not written is lost. Its disks are those of before."""
+        self.stop()
+        self.__enter__()
 
     # The agent's port, pulled out and put in again while the guest runs.
 

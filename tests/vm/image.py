@@ -27,7 +27,8 @@ DISK_KERNEL_PACKAGE = "linux-image-amd64"  # the other knows no SATA and no USB
 MODULES = ["virtio_pci", "virtio_console", "vsock_loopback"]
 # What a guest with disks loads when it is up: the other guests need not wait for it.
 DISK_MODULES = ["virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "xhci_pci", "usb_storage", "loop", "dm_mod",
-                "crc32c_generic", "cryptomgr", "aes_generic", "ecb", "xts", "dm_crypt", "raid1", "ext4", "xfs", "btrfs"]
+                "crc32c_generic", "cryptomgr", "aes_generic", "ecb", "xts", "dm_crypt", "raid1", "ext4", "xfs", "btrfs",
+                "nls_cp437", "nls_ascii", "vfat", "overlay"]
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "lz4": "lz4", "strip": "binutils"}
 PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
             "bulkhead-hook", "bulkhead-policyc", "bulkhead-storage", "bulkhead-thaw", "bulkheadctl"]

@@ -21,7 +21,7 @@ class Inside:
 
     def __init__(self, guest, *options, policy="open", method="virtio-serial"):
         self.guest, self.policy, self.method = guest, policy, method
-        self.options, self.pid = list(options), None
+        self.options, self.pid, self.line = list(options), None, None
 
     def command(self):
         policy = self.policy
@@ -33,9 +33,13 @@ class Inside:
     def start(self):
         """Starts it, and no more: whoever needs an answer asks for one."""
         self.guest.shell(f"rm -rf {HOME}; mkdir -p {HOME}")
-        line = shlex.join(self.command())
-        script = f"{line} >{HOME}/log 2>&1 & echo $! >{HOME}/pid; wait $!; echo $? >{HOME}/ended"
-        self.guest.shell(f"setsid sh -c {shlex.quote(script)} >/dev/null 2>&1 </dev/null &")
+        self.line = shlex.join(self.command())
+        return self.run()
+
+    def run(self):
+        """Starts it upon whatever it has left there."""
+        script = f"{self.line} >>{HOME}/log 2>&1 & echo $! >{HOME}/pid; wait $!; echo $? >{HOME}/ended"
+        self.guest.shell(f"rm -f {HOME}/pid {HOME}/ended; setsid sh -c {shlex.quote(script)} >/dev/null 2>&1 </dev/null &")
         self.pid = int(wait_for(lambda: self.guest.shell(f"cat {HOME}/pid 2>/dev/null; true").strip(), 10, "its pid"))
         return self
 
