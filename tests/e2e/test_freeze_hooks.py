@@ -189,14 +189,14 @@ def test_none_is_run_where_none_is_configured(hooks):
 
 def test_a_freeze_hook_that_fails(hooks):
     """Nothing is frozen, it is named, and it is undone; what it prints is told as far as it is text."""
-    hook = hooks.write("hook", 'if [ "$1" = freeze ]; then printf "no \\033 space\\n"; exit 3; fi')
+    hook = hooks.write("hook", 'if [ "$1" = freeze ]; then printf "no \\033 space\\n"; exit 3; fi; sleep 0.3')
     agent = hooks.start(hook)
     with agent.client() as client:
         text = failure(frozen_by(hooks, client))
         assert text.startswith("nothing is frozen: ") and f"the freeze hook {hook} ended with status 3" in text
         assert "no \\x1b space" in text and "\033" not in text
         expect_nothing_frozen(hooks, client)
-        assert hooks.begun() == ["hook freeze", "hook thaw"]
+        assert hooks.lines() == ["hook freeze", "hook thaw", "hook thaw ended"], "undone before the client hears of it"
         wait_for(lambda: keeper(agent) is None, 5, "the end of what runs hooks")
         hooks.write("hook")
         assert frozen_by(hooks, client) == {"return": 1} and client.ok("guest-fsfreeze-thaw") == 1
