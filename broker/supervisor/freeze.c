@@ -1,7 +1,8 @@
 /*
- * The supervisor's part of a freeze: it introduces storage workers to the guard, keeps the page's copy in the
- * state folder, and sees to it that what is frozen when a process dies, or when the agent starts or
- * stops, is not forgotten. What is frozen, and when it is thawed, is the guard's to decide.
+ * The supervisor's part of a freeze: it introduces storage workers to the guard, starts what runs the hooks,
+ * keeps the page's copy in the state folder, and sees to it that what is frozen, or owed to hooks, when a
+ * process dies or the agent starts or stops is not forgotten. What is frozen, and when it is thawed, is the
+ * guard's to decide.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -216,8 +217,8 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel)
     return r;
 }
 
-/* Only the asker, and whom it passes the socket to, hold its other end: if it is lost, the hooks are undone.
- */
+/* Only the asker, and whom it passes the socket to, hold its other end: if that is lost, the hooks are
+ * undone. */
 static int start_hooks(struct bh_supervisor *s, const struct bh_process *worker)
 {
     struct bh_process *hooks = hooks_of(s);

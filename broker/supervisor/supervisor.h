@@ -130,7 +130,7 @@ struct bh_supervisor {
     struct bh_process processes[BH_PROCESSES_MAX];
     int program_fds[BH_ROLE_COUNT];
     int dev_null;
-    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for hook_owed */
+    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for slots to hook_owed */
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */

@@ -184,7 +184,7 @@ static void turn(struct bh_guest_disk_info *list, uint32_t n)
 
 int bh_do_guest_get_disks(struct bh_call *call, struct bh_guest_get_disks_ret *ret)
 {
-    const struct bh_storage *storage = call->worker->context;
+    const struct bh_storage *storage = bh_storage_of(call);
     struct telling telling = { .call = call, .block = &storage->block };
     struct bh_names names = { 0 };
     int r = bh_names_list(storage->block.sys, FOLDER, DEVICES_MAX, call->arena, &names);

@@ -72,8 +72,7 @@ static struct bh_guard_request about(enum bh_guard_op op, const struct bh_filesy
     return request;
 }
 
-/* A socket that was left from before may be of a guard that has died since: then it is asked for once more.
- */
+/* A socket that was left from before may be of a guard that has died since: then another is asked for. */
 int bh_guard_begin(int hooks)
 {
     struct bh_guard_request request = { .op = BH_GUARD_BEGIN };
