@@ -97,7 +97,7 @@ class OnDisk(Inside):
     state = HOME
 
     def command(self):
-        self.guest.shell(f"mkdir -p /etc/bulkhead {self.state}; umask 077; rm -rf {LOGS} {TEXT}; "
+        self.guest.shell(f"rm -rf {LOGS} {TEXT}; mkdir -p /etc/bulkhead {self.state} {LOGS}; umask 077; "
                          f"printf '%s' '{self.policy}' >/etc/bulkhead/policy")
         return ["bulkhead", "-t", self.state, "--audit-dir", LOGS, "-l", TEXT, *self.options]
 
@@ -347,6 +347,12 @@ class Host:
                 return None
         return wait_for(attached, 10, "QEMU to take the host")[0]
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.player.close()
+
     def ask(self, command):
         seconds, line = self.steps[command]
         began = time.monotonic()
@@ -358,18 +364,17 @@ class Host:
 
 @pytest.mark.parametrize("player", [Libvirt, Proxmox, KubeVirt])
 def test_as_a_client_does_it(guest, start, player):
-    start(kind=OnDisk, policy="open")
-    host = Host(guest, player)
-    assert host.ask("guest-fsfreeze-freeze") == len(FROZEN)
-    for _ in range(3 if "guest-fsfreeze-status" in host.steps else 0):
-        time.sleep(0.3)
-        assert host.ask("guest-fsfreeze-status") == "frozen"
-    assert frozen(guest) == FROZEN
-    assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
-    if player is not Libvirt:
-        assert host.ask("guest-fsfreeze-status") == "thawed"
-    assert frozen(guest) == []
-    host.player.close()
+    start(kind=OnDisk, policy=POLICY)
+    with Host(guest, player) as host:
+        assert host.ask("guest-fsfreeze-freeze") == len(FROZEN)
+        for _ in range(3 if "guest-fsfreeze-status" in host.steps else 0):
+            time.sleep(0.3)
+            assert host.ask("guest-fsfreeze-status") == "frozen"
+        assert frozen(guest) == FROZEN
+        assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
+        if player is not Libvirt:
+            assert host.ask("guest-fsfreeze-status") == "thawed"
+        assert frozen(guest) == []
 
 
 def test_status_waits_behind_a_freeze(guest, start, hooks):
@@ -380,10 +385,10 @@ def test_status_waits_behind_a_freeze(guest, start, hooks):
         client.sync()
         client.send(steps(Proxmox)["guest-fsfreeze-freeze"][1].encode() + b"\n")
         time.sleep(0.3)
-    host = Host(guest, Proxmox)
-    assert host.ask("guest-fsfreeze-status") == "frozen"
-    assert frozen(guest) == FROZEN
-    assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
+    with Host(guest, Proxmox) as host:
+        assert host.ask("guest-fsfreeze-status") == "frozen"
+        assert frozen(guest) == FROZEN
+        assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
 
 
 # Beside qemu-ga.
