@@ -110,9 +110,11 @@ class OnDisk(Inside):
 
     def kill_all(self):
         """At once, so that nobody sees another die."""
-        family = " ".join(map(str, self.stats()))
-        self.guest.shell(f"kill -STOP {family}; kill -KILL {family}")
-        wait_for(lambda: not self.stats(), 5, "all to end")
+        family = list(self.stats())
+        names = " ".join(map(str, family))
+        self.guest.shell(f"kill -STOP {names}; kill -KILL {names}", check=False)  # one that had done its work has ended
+        left = " ".join(f"/proc/{pid}" for pid in family)
+        wait_for(lambda: not self.guest.shell(f"ls -d {left} 2>/dev/null; true"), 5, "all to end")
 
 
 class OnDiskForGood(OnDisk):
@@ -248,7 +250,7 @@ def test_killed_and_started_again(guest, start):
         agent.run()
         with guest.client(30) as client:
             client.sync()
-            assert client.ok("guest-fsfreeze-status") == "thawed"
+            wait_for(lambda: client.ok("guest-fsfreeze-status") == "thawed", 5, "the status")
             assert frozen(guest) == []
             expect_late_thaw(client, "guarded")
             assert client.ok("guest-fsfreeze-freeze") == len(FROZEN)
@@ -430,15 +432,16 @@ def test_trim_where_a_rule_allows_it(guest, start):
 
 def test_power_cut_while_frozen(guest, start):
     """The record of another boot says nothing of this one, whose mounts have the same numbers."""
-    start(kind=OnDiskForGood, policy=HOLD)
+    killed = start(kind=OnDiskForGood, policy=HOLD)
     with guest.client(30) as client:
         client.sync()
         client.ok("guest-fsfreeze-freeze")
     guest.reboot()
+    killed.pid = None  # of the new guest it would be another
     state = struct.unpack("@I", bytes.fromhex(guest.shell("od -An -tx1 -j4 -N4 /var/lib/agent/bulkhead/frozen").replace(" ", "")))[0]
     assert state != 0, "there is nothing to be mistaken for a freeze of this boot"
     guest.shell("mount -t ext4 /dev/vdb /data; fsfreeze --freeze /data")
-    agent = OnDiskForGood(guest, policy=HOLD).start()
+    agent = start(kind=OnDiskForGood, policy=HOLD)
     with guest.client(30) as client:
         client.sync()
         assert client.ok("guest-fsfreeze-status") == "thawed" and client.ok("guest-fsfreeze-thaw") == 0
