@@ -145,6 +145,11 @@ class Writers:
         wait_for(lambda: self.done() == set(self.places), 10, f"all writers to end; there ended only {self.done()}")
 
 
+def soil(guest):
+    """Leaves something to be written when it is frozen: what lies on another writes there."""
+    guest.shell(f"for place in {' '.join(FROZEN)}; do dd if=/dev/urandom of=$place/dirt bs=1k count=200 2>/dev/null; done")
+
+
 def quickly(client, command, seconds=1.0):
     """Its answer, which came at once; the guest is an emulated one."""
     began = time.monotonic()
@@ -167,6 +172,7 @@ def test_all_is_frozen_and_thawed(guest, start):
         client.sync()
         for _ in range(2):
             assert frozen(guest) == []
+            soil(guest)
             assert client.ok("guest-fsfreeze-freeze") == len(FROZEN)
             assert frozen(guest) == FROZEN and client.ok("guest-fsfreeze-status") == "frozen"
             writers = Writers(guest, [*WRITTEN, "/fat"])
