@@ -85,8 +85,8 @@ def attach(folder):
 
 
 @pytest.fixture(autouse=True)
-def thawed(guest):
-    """Whatever the test did, the next one finds all thawed."""
+def thawed(guest, start):
+    """Whatever the test did, the next one finds all thawed; and so does the agent that is to end."""
     yield
     guest.shell(f"for place in {' '.join(reversed(FROZEN))}; do fsfreeze --unfreeze $place 2>/dev/null; done; true")
 
@@ -215,6 +215,7 @@ def test_answers_at_once_while_its_own_disk_is_frozen(guest, start):
             refused.append(number)
     assert frozen(guest) == FROZEN
     assert guest.shell(f"cat {TEXT}") == before
+    wait_for(lambda: "D" not in {fields[0] for fields in agent.stats().values()}, 2, "none of its processes to wait for a disk")
     with guest.client(30) as client:
         client.sync()
         assert client.ok("guest-fsfreeze-thaw") == len(FROZEN)
