@@ -53,13 +53,22 @@ static void add_folder(struct folders *folders, const char *path)
         folders->fds[folders->n++] = fd;
 }
 
+/* NULL: it is in the state folder. An agent without privilege, whose log is there too, can have frozen
+ * nothing. */
+static const char *audit_dir(const struct bh_options *options)
+{
+    if (options->audit_dir)
+        return options->audit_dir;
+    return options->own_state_dir ? NULL : BH_AUDIT_DIR_DEFAULT;
+}
+
 static void own_folders(const struct bh_supervisor *s, struct folders *ret)
 {
     const struct bh_options *options = &s->options;
 
     *ret = (struct folders){ 0 };
     add_folder(ret, options->state_dir);
-    add_folder(ret, options->audit_dir ? options->audit_dir : BH_AUDIT_DIR_DEFAULT);
+    add_folder(ret, audit_dir(options));
     add_folder(ret, options->log_file);
     add_folder(ret, options->daemon ? options->pid_file : NULL);
 }

@@ -85,8 +85,8 @@ def attach(folder):
 
 
 @pytest.fixture(autouse=True)
-def thawed(guest):
-    """Whatever the test did, the next one finds all thawed."""
+def thawed(guest, start):
+    """Whatever the test did, the next one finds all thawed; and so does the agent that is to end."""
     yield
     guest.shell(f"for place in {' '.join(reversed(FROZEN))}; do fsfreeze --unfreeze $place 2>/dev/null; done; true")
 
@@ -97,7 +97,7 @@ class OnDisk(Inside):
     state = HOME
 
     def command(self):
-        self.guest.shell(f"mkdir -p /etc/bulkhead {self.state}; umask 077; rm -rf {LOGS} {TEXT}; "
+        self.guest.shell(f"rm -rf {LOGS} {TEXT}; mkdir -p /etc/bulkhead {self.state} {LOGS}; umask 077; "
                          f"printf '%s' '{self.policy}' >/etc/bulkhead/policy")
         return ["bulkhead", "-t", self.state, "--audit-dir", LOGS, "-l", TEXT, *self.options]
 
@@ -110,9 +110,11 @@ class OnDisk(Inside):
 
     def kill_all(self):
         """At once, so that nobody sees another die."""
-        family = " ".join(map(str, self.stats()))
-        self.guest.shell(f"kill -STOP {family}; kill -KILL {family}")
-        wait_for(lambda: not self.stats(), 5, "all to end")
+        family = list(self.stats())
+        names = " ".join(map(str, family))
+        self.guest.shell(f"kill -STOP {names}; kill -KILL {names}", check=False)  # one that had done its work has ended
+        left = " ".join(f"/proc/{pid}" for pid in family)
+        wait_for(lambda: not self.guest.shell(f"ls -d {left} 2>/dev/null; true"), 5, "all to end")
 
 
 class OnDiskForGood(OnDisk):
@@ -143,6 +145,11 @@ class Writers:
         wait_for(lambda: self.done() == set(self.places), 10, f"all writers to end; there ended only {self.done()}")
 
 
+def soil(guest):
+    """Leaves something to be written when it is frozen: what lies on another writes there."""
+    guest.shell(f"for place in {' '.join(FROZEN)}; do dd if=/dev/urandom of=$place/dirt bs=1k count=200 2>/dev/null; done")
+
+
 def quickly(client, command, seconds=1.0):
     """Its answer, which came at once; the guest is an emulated one."""
     began = time.monotonic()
@@ -165,6 +172,7 @@ def test_all_is_frozen_and_thawed(guest, start):
         client.sync()
         for _ in range(2):
             assert frozen(guest) == []
+            soil(guest)
             assert client.ok("guest-fsfreeze-freeze") == len(FROZEN)
             assert frozen(guest) == FROZEN and client.ok("guest-fsfreeze-status") == "frozen"
             writers = Writers(guest, [*WRITTEN, "/fat"])
@@ -207,6 +215,7 @@ def test_answers_at_once_while_its_own_disk_is_frozen(guest, start):
             refused.append(number)
     assert frozen(guest) == FROZEN
     assert guest.shell(f"cat {TEXT}") == before
+    wait_for(lambda: "D" not in {fields[0] for fields in agent.stats().values()}, 2, "none of its processes to wait for a disk")
     with guest.client(30) as client:
         client.sync()
         assert client.ok("guest-fsfreeze-thaw") == len(FROZEN)
@@ -248,7 +257,7 @@ def test_killed_and_started_again(guest, start):
         agent.run()
         with guest.client(30) as client:
             client.sync()
-            assert client.ok("guest-fsfreeze-status") == "thawed"
+            wait_for(lambda: client.ok("guest-fsfreeze-status") == "thawed", 5, "the status")
             assert frozen(guest) == []
             expect_late_thaw(client, "guarded")
             assert client.ok("guest-fsfreeze-freeze") == len(FROZEN)
@@ -347,6 +356,12 @@ class Host:
                 return None
         return wait_for(attached, 10, "QEMU to take the host")[0]
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.player.close()
+
     def ask(self, command):
         seconds, line = self.steps[command]
         began = time.monotonic()
@@ -358,18 +373,17 @@ class Host:
 
 @pytest.mark.parametrize("player", [Libvirt, Proxmox, KubeVirt])
 def test_as_a_client_does_it(guest, start, player):
-    start(kind=OnDisk, policy="open")
-    host = Host(guest, player)
-    assert host.ask("guest-fsfreeze-freeze") == len(FROZEN)
-    for _ in range(3 if "guest-fsfreeze-status" in host.steps else 0):
-        time.sleep(0.3)
-        assert host.ask("guest-fsfreeze-status") == "frozen"
-    assert frozen(guest) == FROZEN
-    assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
-    if player is not Libvirt:
-        assert host.ask("guest-fsfreeze-status") == "thawed"
-    assert frozen(guest) == []
-    host.player.close()
+    start(kind=OnDisk, policy=POLICY)
+    with Host(guest, player) as host:
+        assert host.ask("guest-fsfreeze-freeze") == len(FROZEN)
+        for _ in range(3 if "guest-fsfreeze-status" in host.steps else 0):
+            time.sleep(0.3)
+            assert host.ask("guest-fsfreeze-status") == "frozen"
+        assert frozen(guest) == FROZEN
+        assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
+        if player is not Libvirt:
+            assert host.ask("guest-fsfreeze-status") == "thawed"
+        assert frozen(guest) == []
 
 
 def test_status_waits_behind_a_freeze(guest, start, hooks):
@@ -380,10 +394,10 @@ def test_status_waits_behind_a_freeze(guest, start, hooks):
         client.sync()
         client.send(steps(Proxmox)["guest-fsfreeze-freeze"][1].encode() + b"\n")
         time.sleep(0.3)
-    host = Host(guest, Proxmox)
-    assert host.ask("guest-fsfreeze-status") == "frozen"
-    assert frozen(guest) == FROZEN
-    assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
+    with Host(guest, Proxmox) as host:
+        assert host.ask("guest-fsfreeze-status") == "frozen"
+        assert frozen(guest) == FROZEN
+        assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
 
 
 # Beside qemu-ga.
@@ -425,15 +439,16 @@ def test_trim_where_a_rule_allows_it(guest, start):
 
 def test_power_cut_while_frozen(guest, start):
     """The record of another boot says nothing of this one, whose mounts have the same numbers."""
-    start(kind=OnDiskForGood, policy=HOLD)
+    killed = start(kind=OnDiskForGood, policy=HOLD)
     with guest.client(30) as client:
         client.sync()
         client.ok("guest-fsfreeze-freeze")
     guest.reboot()
+    killed.pid = None  # of the new guest it would be another
     state = struct.unpack("@I", bytes.fromhex(guest.shell("od -An -tx1 -j4 -N4 /var/lib/agent/bulkhead/frozen").replace(" ", "")))[0]
     assert state != 0, "there is nothing to be mistaken for a freeze of this boot"
     guest.shell("mount -t ext4 /dev/vdb /data; fsfreeze --freeze /data")
-    agent = OnDiskForGood(guest, policy=HOLD).start()
+    agent = start(kind=OnDiskForGood, policy=HOLD)
     with guest.client(30) as client:
         client.sync()
         assert client.ok("guest-fsfreeze-status") == "thawed" and client.ok("guest-fsfreeze-thaw") == 0
