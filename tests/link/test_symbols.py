@@ -32,6 +32,7 @@ FORBIDDEN = {
     "bulkhead-fs": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-storage": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-thaw": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
+    "bulkhead-smart": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir", "bh_memfd_new", "sendmsg"},
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},
