@@ -2,8 +2,8 @@
  * The messages between a storage worker and bulkhead-smart: the name of a disk, and its health log as the
  * disk has sent it. One question at a time, one answer each.
  *
- * Trust: in = PEER (either may have been taken over; the log's bytes are the disk's); out = CHECKED; called
- *        by = storage, smart, supervisor (which names it looks for)
+ * Trust: in = PEER (either may have been taken over; the log's bytes are the disk's); out = CHECKED;
+ *        called by = storage, smart, supervisor (which names it looks for)
  */
 #pragma once
 
