@@ -194,21 +194,30 @@ def test_storage_lists_folders_and_reads_no_file(folder):
         assert tried[path] == ("Permission denied" if os.path.exists(path) else "No such file or directory"), path
 
 
-def test_storage_gets_no_smart_unless_the_policy_says_so(folder):
-    with rogue_storage(folder, "open") as agent, agent.client() as client:
+SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart {}\n"
+
+
+@pytest.mark.parametrize("before", ["no", "yes"])
+def test_storage_gets_no_smart_unless_the_policy_says_so(folder, before):
+    """Whatever an earlier one said."""
+    with rogue_storage(folder, SMART.format(before)) as agent, agent.client() as client:
+        agent.write_policy(SMART.format("no") + "# another\n")
+        old = agent.status()["policy"]
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: agent.status()["policy"] != old, 5, "the reload")
         let_it_try(agent, client)
         assert re.findall(r"asked for smart: (.*)", agent.log_text()) == ["Permission denied"]
         assert not agent.processes("smart")
 
 
 def test_smart_sees_nvme_disks_only_and_ends_with_who_asked_for_it(folder):
-    with rogue_storage(folder, "policy 1\ncommands 44\nuse open\nset nvme-smart yes\n") as agent, agent.client() as client:
+    with rogue_storage(folder, SMART.format("yes")) as agent, agent.client() as client:
         let_it_try(agent, client)
         log = agent.log_text()
         assert re.findall(r"asked for smart: (.*)", log) == ["given", "given"], log
         assert "smart says of nvme999n1: No such file or directory" in log and "smart says of null: Broken pipe" in log
-        [row] = wait_for(lambda: [row for row in agent.processes("smart") if row["fences"]], 5, "its fences")
-        assert not row["missing"]
+        wait_for(lambda: proc_status(agent.pid("smart"))["Seccomp"] == "2", 5, "its confinement")
+        [row] = wait_for(lambda: [row for row in agent.processes("smart") if not row["missing"]], 5, "all fences")
         status = proc_status(row["pid"])
         assert int(status["CapEff"], 16) == 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH
         assert status["Uid"].split() == ["65527"] * 4

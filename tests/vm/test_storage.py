@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from harness import wait_for
-from inside import Inside, PeerInside, has_peer
+from inside import HOME, Inside, PeerInside, has_peer
 
 MIB = 1024 * 1024
 TOOLS = {"dmsetup": "dmsetup", "lsblk": "util-linux", "findmnt": "util-linux", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs",
@@ -340,3 +340,16 @@ def test_health_as_qemu_ga_tells_it(guest, start):
     assert set(ours) == set(theirs)
     for name, value in ours.items():  # it was asked later
         assert value <= theirs[name] if name.endswith("-lo") else value == theirs[name], name
+
+
+def test_a_reload_begins_and_ends_the_telling_of_health(guest, start):
+    def told():
+        with guest.client() as client:
+            client.sync()
+            return {row["name"] for row in client.ok("guest-get-disks") if "smart" in row}
+
+    agent, disks = health(guest, start, policy=SMART.replace("yes", "no"))
+    assert not disks
+    for old, new in (("no", "yes"), ("yes", "no")):
+        guest.shell(f"sed -i 's/smart {old}/smart {new}/' {HOME}/policy; kill -HUP {agent.pid}")
+        wait_for(lambda: told() == ({"/dev/nvme0n1", "/dev/nvme1n1"} if new == "yes" else set()), 5, f"{new} in force")
