@@ -60,8 +60,7 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
         process->restarts++;
         bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
         say_death(s, process, status);
-    } else if (process->role ==
-               BH_ROLE_SMART) { /* it ends in order each time, and is started no less often */
+    } else if (process->role == BH_ROLE_SMART) { /* its starts cost the same when it ends in order */
         bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
     }
     clear(s, process);

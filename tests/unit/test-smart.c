@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "tests/unit/fds.h"
@@ -107,7 +108,7 @@ static bool tell(struct bh_smart *smart, const struct bh_smart_reply *reply, siz
     bool told;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    *smart = (struct bh_smart){ true, pair[0] };
+    *smart = (struct bh_smart){ true, pair[0], bh_clock_ms(CLOCK_MONOTONIC) + 1000 };
     if (size)
         assert_int_equal(bh_fd_send(pair[1], reply, size, fd), 0);
     else
@@ -164,10 +165,24 @@ static void broken_answers_end_the_asking(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+static void the_list_does_not_wait_for_ever(void **state)
+{
+    struct bh_guest_nvme_smart told;
+    struct bh_smart smart;
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    smart = (struct bh_smart){ true, pair[0], bh_clock_ms(CLOCK_MONOTONIC) + 20 };
+    assert_false(bh_smart_tell(&smart, "nvme0n1", &told));
+    assert_false(smart.wanted || smart.socket >= 0);
+    (void)close(pair[1]);
+}
+
 static void nobody_is_asked(void **state)
 {
     struct bh_guest_nvme_smart told;
-    struct bh_smart unwanted = { false, -1 }, wanted = { true, -1 };
+    struct bh_smart unwanted = { .socket = -1 }, wanted = { .wanted = true, .socket = -1 };
 
     (void)state;
     assert_false(bh_smart_tell(&unwanted, "nvme0n1", &told));
@@ -184,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_name_without_an_end),
         cmocka_unit_test(answers),
         cmocka_unit_test(broken_answers_end_the_asking),
+        cmocka_unit_test(the_list_does_not_wait_for_ever),
         cmocka_unit_test(nobody_is_asked),
     };
 

@@ -190,7 +190,9 @@ int bh_do_guest_get_disks(struct bh_call *call, struct bh_guest_get_disks_ret *r
 {
     const struct bh_storage *storage = call->worker->context;
     bool smart = call->worker->policy.slice->settings[BH_SET_NVME_SMART];
-    struct telling telling = { .call = call, .block = &storage->block, .smart = { smart, -1 } };
+    struct telling telling = { .call = call,
+                               .block = &storage->block,
+                               .smart = { .wanted = smart, .socket = -1 } };
     struct bh_names names = { 0 };
     int r = bh_names_list(storage->block.sys, FOLDER, DEVICES_MAX, call->arena, &names);
 

@@ -14,18 +14,18 @@
 #include "protocol/wire/control.h"
 
 #define START_MS 2000
-#define ANSWER_MS 2000 /* the client waits for the whole list */
+#define ANSWERS_MS 4000 /* of all disks: the client waits for the whole list */
 
-static int ask(int socket, const char *name, struct bh_smart_reply *ret)
+static int ask(const struct bh_smart *smart, const char *name, struct bh_smart_reply *ret)
 {
     struct bh_smart_request request = { .magic = BH_SMART_MAGIC };
     _cleanup_close_ int fd = -1;
     int r;
 
     memcpy(request.name, name, strlen(name) + 1);
-    r = bh_fd_send(socket, &request, sizeof(request), -1);
+    r = bh_fd_send(smart->socket, &request, sizeof(request), -1);
     if (r == 0)
-        r = bh_fd_await(socket, ret, sizeof(*ret), bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS, &fd);
+        r = bh_fd_await(smart->socket, ret, sizeof(*ret), smart->until_ms, &fd);
     if (r < 0)
         return r;
     return fd >= 0 || ret->magic != BH_SMART_MAGIC || ret->error > 0 ? -EPROTO : 0;
@@ -37,9 +37,11 @@ bool bh_smart_tell(struct bh_smart *smart, const char *name, struct bh_guest_nvm
 
     if (!smart->wanted || !bh_smart_name_ok(name))
         return false;
-    if (smart->socket < 0)
+    if (smart->socket < 0) {
         smart->socket = bh_control_start(BH_FD_CONTROL, BH_PEER_SMART, START_MS);
-    if (smart->socket < 0 || ask(smart->socket, name, &reply) < 0) {
+        smart->until_ms = bh_clock_ms(CLOCK_MONOTONIC) + ANSWERS_MS;
+    }
+    if (smart->socket < 0 || ask(smart, name, &reply) < 0) {
         bh_smart_end(smart);
         return false;
     }

@@ -12,8 +12,9 @@
 
 /* Who is asked about the disks of one list. */
 struct bh_smart {
-    bool wanted; /* the policy says so; false from the first failure on: nobody is waited for twice */
-    int socket;  /* -1: not asked for yet */
+    bool wanted;       /* the policy says so; false from the first failure on: nobody is waited for twice */
+    int socket;        /* -1: not asked for yet */
+    uint64_t until_ms; /* CLOCK_MONOTONIC: for all disks of the list; set when the first is asked */
 };
 
 /* True: `ret` is what the disk tells. Any other name than a whole NVMe disk's is nobody's to ask about. */
