@@ -78,15 +78,32 @@ void bh_freeze_await_guard(int fd)
     }
 }
 
+/* One bulkhead-hook at a time runs hooks, whichever agent's: that of one that was killed may be at it yet,
+ * and then ours waits for the lock, not we. */
+static int open_hook_record(struct bh_supervisor *s, const char *path)
+{
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    s->hook_record = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (s->hook_record < 0)
+        return -errno;
+    (void)fcntl(s->hook_record, F_OFD_SETLK, &all);
+    return 0;
+}
+
 int bh_freeze_load(struct bh_supervisor *s)
 {
     char path[600];
+    int r;
 
     (void)snprintf(path, sizeof(path), "%s/frozen", s->home);
     s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->frozen_record < 0)
         return -errno;
     bh_freeze_await_guard(s->frozen_record);
+    r = open_hook_record(s, path);
+    if (r < 0)
+        return r;
     take_over(s, s->frozen_record);
     bh_freeze_settle(s);
     s->hook_config = -1;

@@ -135,6 +135,7 @@ struct bh_supervisor {
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
     bool hooks;                       /* there were freeze hooks when the agent started */
+    int hook_record;                  /* the copy once more, with the lock of whoever may run hooks */
     int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
     bool frozen_forestalled;          /* an own folder was frozen, so what that says cannot be held */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */

@@ -25,7 +25,7 @@ enum bh_fd {
     BH_FD_STATE = 6,  /* shared memory that the supervisor keeps: struct bh_state; audit: its own */
     BH_FD_AUDIT = 7,  /* socket to the audit process, send only */
     BH_FD_PEER = 8,   /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
-    BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self */
+    BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self; hook: what is owed */
     BH_FD_FROZEN =
         10, /* shared memory, to be read: what is frozen (protocol/wire/frozen.h); the guard writes it */
     BH_FD_LAST = 10,
