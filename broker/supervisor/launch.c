@@ -159,10 +159,12 @@ static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct
         seats->fds[BH_FD_FROZEN] = s->frozen_fd;
         return 0;
     }
-    seats->fds[BH_FD_POLICY] =
-        process->role == BH_ROLE_HOOK ? s->hook_config : s->channels[process->channel].slice_fd;
-    if (process->role == BH_ROLE_HOOK)
+    if (process->role == BH_ROLE_HOOK) {
+        seats->fds[BH_FD_POLICY] = s->hook_config;
         seats->fds[BH_FD_STATUS] = s->hook_record;
+    } else if (process->role != BH_ROLE_SMART) {
+        seats->fds[BH_FD_POLICY] = s->channels[process->channel].slice_fd;
+    }
     if (process->role == BH_ROLE_FRONT)
         return 0;
     r = make_pair(ret_pair, FRAME_QUEUE_BYTES);

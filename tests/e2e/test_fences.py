@@ -164,25 +164,69 @@ def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
     assert len(pids) == 3
 
 
-def test_storage_lists_folders_and_reads_no_file(folder):
-    """rogue-storage.c, confined as bulkhead-storage is, tries; what its filter kills is tried in tests/confine."""
-    if not landlock():
-        pytest.skip("this kernel has no Landlock")
+def rogue_storage(folder, policy):
+    """An agent, not started, in which rogue-storage.c stands in place of bulkhead-storage and is confined as that is."""
     programs = folder / "bin"
     programs.mkdir()
     for path in BUILD.glob("bulkhead*"):
         if path.is_file() and os.access(path, os.X_OK):
             shutil.copy(path, programs)
     shutil.copy(BUILD / "tests" / "e2e" / "rogue-storage", programs / "bulkhead-storage")
-    with Agent(folder / "agent", "open", build=programs) as agent, agent.client() as client:
-        client.send(b'{"execute":"guest-get-fsinfo"}')
-        wait_for(lambda: "tried all" in agent.log_text(), 5, "the attempts")
+    return Agent(folder / "agent", policy, build=programs)
+
+
+def let_it_try(agent, client):
+    client.send(b'{"execute":"guest-get-fsinfo"}')
+    wait_for(lambda: "tried all" in agent.log_text(), 5, "the attempts")
+
+
+def test_storage_lists_folders_and_reads_no_file(folder):
+    """What its filter kills is tried in tests/confine."""
+    if not landlock():
+        pytest.skip("this kernel has no Landlock")
+    with rogue_storage(folder, "open") as agent, agent.client() as client:
+        let_it_try(agent, client)
         tried = dict(re.findall(r"tried (.*): (.*)", agent.log_text()))
     assert {tried[path] for path in ("/", "/root", "/etc", "/proc/self", "/sys/class/block")} == {"opened"}
     assert tried["/sys/devices/system/cpu/online"] == "opened"
     for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname", "/proc/self/environ", "/proc/self/mem", "/proc/1/environ",
                  "/dev/null", "/dev/zero", "/dev/vda", "/sys/kernel/notes", "/proc/kcore", "/usr/bin/env"):
         assert tried[path] == ("Permission denied" if os.path.exists(path) else "No such file or directory"), path
+
+
+SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart {}\n"
+
+
+@pytest.mark.parametrize("before", ["no", "yes"])
+def test_storage_gets_no_smart_unless_the_policy_says_so(folder, before):
+    """Whatever an earlier one said."""
+    with rogue_storage(folder, SMART.format(before)) as agent, agent.client() as client:
+        agent.write_policy(SMART.format("no") + "# another\n")
+        old = agent.status()["policy"]
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: agent.status()["policy"] != old, 5, "the reload")
+        let_it_try(agent, client)
+        assert re.findall(r"asked for smart: (.*)", agent.log_text()) == ["Permission denied"]
+        assert not agent.processes("smart")
+
+
+def test_smart_sees_nvme_disks_only_and_ends_with_who_asked_for_it(folder):
+    with rogue_storage(folder, SMART.format("yes")) as agent, agent.client() as client:
+        let_it_try(agent, client)
+        log = agent.log_text()
+        assert re.findall(r"asked for smart: (.*)", log) == ["given", "given"], log
+        assert "smart says of nvme999n1: No such file or directory" in log and "smart says of null: Broken pipe" in log
+        wait_for(lambda: proc_status(agent.pid("smart"))["Seccomp"] == "2", 5, "its confinement")
+        [row] = wait_for(lambda: [row for row in agent.processes("smart") if not row["missing"]], 5, "all fences")
+        status = proc_status(row["pid"])
+        assert int(status["CapEff"], 16) == 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH
+        assert status["Uid"].split() == ["65527"] * 4
+        root = f"/proc/{row['pid']}/root"
+        assert set(os.listdir(root)) <= {"proc", "dev"}
+        if os.path.exists(root + "/dev"):
+            assert all(re.fullmatch(r"nvme[0-9]+n[0-9]+", name) for name in os.listdir(root + "/dev"))
+        os.kill(agent.pid("storage"), signal.SIGKILL)
+        wait_for(lambda: not agent.processes("smart"), 5, "its end, with who asked for it")
 
 
 def test_front_has_few_descriptors_and_none_of_a_file(agent):
