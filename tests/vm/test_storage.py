@@ -5,13 +5,14 @@ and findmnt say in the same guest is what the answers are held against; the addr
 """
 
 import json
+import re
 import shutil
 import struct
 import subprocess
 
 import pytest
 
-from harness import wait_for
+from harness import ROOT, wait_for
 from inside import HOME, Inside, PeerInside, has_peer
 
 MIB = 1024 * 1024
@@ -325,6 +326,11 @@ def test_health_of_nvme_disks_if_the_policy_says_so(guest, start):
     assert "bulkhead-smart" not in agent.log() and "/smart" not in agent.log(), agent.log()
 
 
+def expect_difference(row_id, ours, theirs):
+    row = next(row for row in json.loads((ROOT / "tests" / "differences.json").read_text()) if row["id"] == row_id)
+    assert re.search(row["ours"], json.dumps(ours)) and re.search(row["peer"], json.dumps(theirs)), row_id
+
+
 def test_no_health_of_disks_unless_the_policy_says_so(guest, start):
     agent, disks = health(guest, start)
     assert disks == {}
@@ -333,10 +339,14 @@ def test_no_health_of_disks_unless_the_policy_says_so(guest, start):
 
 @pytest.mark.skipif(not has_peer(), reason="qemu-ga is missing (package qemu-guest-agent)")
 def test_health_as_qemu_ga_tells_it(guest, start):
+    agent, unasked = health(guest, start)
+    agent.stop()
     agent, ours = health(guest, start, policy=SMART)
     agent.stop()
-    theirs = health(guest, start, kind=PeerInside)[1]["/dev/nvme0n1"]
-    ours = ours["/dev/nvme0n1"]
+    theirs = health(guest, start, kind=PeerInside)[1]
+    expect_difference("health-of-disks-if-asked-for", unasked, theirs)
+    expect_difference("health-of-namespaces", ours, theirs)
+    ours, theirs = ours["/dev/nvme0n1"], theirs["/dev/nvme0n1"]
     assert set(ours) == set(theirs)
     for name, value in ours.items():  # it was asked later
         assert value <= theirs[name] if name.endswith("-lo") else value == theirs[name], name
