@@ -108,7 +108,8 @@ static bool head_ok(const struct bh_slice *slice, size_t size)
         return false;
     if (set[BH_SET_VSOCK_PEERS] == 0 || set[BH_SET_VSOCK_PEERS] > BH_VSOCK_ALL)
         return false;
-    return freeze_settings_ok(set) && all_zero(set + BH_SET_END, (BH_SET_COUNT - BH_SET_END) * sizeof(*set));
+    return set[BH_SET_NVME_SMART] <= 1 && freeze_settings_ok(set) &&
+           all_zero(set + BH_SET_END, (BH_SET_COUNT - BH_SET_END) * sizeof(*set));
 }
 
 static bool range_ok(uint32_t first, uint32_t n, uint32_t count)

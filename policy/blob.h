@@ -66,6 +66,7 @@ enum bh_setting {
     BH_SET_FREEZE_EXPIRED,    /* 0 = error: a thaw after that says that it came too late; 1 = silent */
     BH_SET_FREEZE_ON_RESTART, /* 0 = thaw what an agent that ended has left frozen; 1 = hold it */
     BH_SET_HOOK_TIMEOUT_S,    /* seconds that the freeze hooks may take, 1 to BH_HOOK_TIMEOUT_MAX_S */
+    BH_SET_NVME_SMART,        /* 1: NVMe disks are asked for their health logs */
     BH_SET_END,
     BH_SET_COUNT = 16, /* room for later ones: zero */
 };

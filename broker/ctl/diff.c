@@ -192,6 +192,7 @@ static enum ctl_change setting_change(const struct bh_setting_row *row, uint64_t
     case BH_SET_VSOCK_PEERS:
     case BH_SET_FREEZE_ON_RESTART:
     case BH_SET_HOOK_TIMEOUT_S:
+    case BH_SET_NVME_SMART:
         return new > old ? CTL_WIDER : CTL_NARROWER;
     default:
         return CTL_UNDECIDED;

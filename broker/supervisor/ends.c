@@ -42,10 +42,16 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
                       !s->stopping && (process->channel < 0 || s->channels[process->channel].row);
 }
 
+/* Its list of disks is told. */
+static bool is_done(const struct bh_process *process, int status)
+{
+    return process->role == BH_ROLE_SMART && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
 {
     bool asked = process->asked, evicted = process->evicted,
-         planned = bh_freeze_ended(s, process, status) || process->planned;
+         planned = bh_freeze_ended(s, process, status) || is_done(process, status) || process->planned;
     bool clean =
         process->role == BH_ROLE_FRONT && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* so it says */
     bool failed = !planned && !(clean && (evicted || bh_channel_was_left(s, process)));
@@ -54,6 +60,8 @@ static void ended(struct bh_supervisor *s, struct bh_process *process, int statu
         process->restarts++;
         bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
         say_death(s, process, status);
+    } else if (process->role == BH_ROLE_SMART) { /* its starts cost the same when it ends in order */
+        bh_budget_died(&process->budget, bh_finished(s, process), bh_clock_ms(CLOCK_BOOTTIME));
     }
     clear(s, process);
     if (process->role == BH_ROLE_FRONT && !evicted)

@@ -1,7 +1,7 @@
 /*
  * What has to be thawed before this agent can start. One that was killed as a whole may have left frozen what
  * its own folders lie on, and whoever makes a file there, or opens one to write, waits until somebody thaws.
- * So this comes first, and only reads.
+ * So this comes first, makes nothing, and opens only to read.
  *
  * Invariants: nothing is thawed here unless the record says that an own folder is held; then nothing can be
  * held for longer, whatever the policy says, and the guard thaws the rest.

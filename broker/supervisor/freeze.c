@@ -1,7 +1,8 @@
 /*
- * The supervisor's part of a freeze: it introduces storage workers to the guard, keeps the page's copy in the
- * state folder, and sees to it that what is frozen when a process dies, or when the agent starts or
- * stops, is not forgotten. What is frozen, and when it is thawed, is the guard's to decide.
+ * The supervisor's part of a freeze: it introduces storage workers to the guard, starts what runs the hooks,
+ * keeps the page's copy in the state folder, and sees to it that what is frozen, or owed to hooks, when a
+ * process dies or the agent starts or stops is not forgotten. What is frozen, and when it is thawed, is the
+ * guard's to decide.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,13 +34,24 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel);
 
 /* --- the copy in the state folder ------------------------------------------------- */
 
-/* What an agent of this boot has left, if it is sound; what it says of the policy is not ours. */
+static void warn_unwritten(const struct bh_supervisor *s)
+{
+    bh_log(BH_LOG_WARNING, "%s/frozen cannot be written: %s", s->home, strerror(errno));
+}
+
+/* What an agent of this boot has left, if it is sound; what it says of the policy is not ours. What is not is
+ * replaced at once: thaw hooks may be owed before there is anything for the guard to write. */
 static void take_over(struct bh_supervisor *s, int fd)
 {
     _cleanup_free_ struct bh_frozen *left = calloc(1, sizeof(*left));
 
-    if (!left || pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id))
+    if (!left)
         return;
+    if (pread(fd, left, sizeof(*left), 0) <= 0 || !bh_frozen_check(left, s->frozen->boot_id)) {
+        if (pwrite(fd, s->frozen, offsetof(struct bh_frozen, mounts), 0) < 0)
+            warn_unwritten(s);
+        return;
+    }
     memcpy(s->frozen, left, sizeof(*left));
     if (s->frozen_forestalled && s->frozen->state != BH_THAWED) { /* nothing is held, and a client is told */
         s->frozen->state = BH_THAWING;
@@ -67,15 +79,32 @@ void bh_freeze_await_guard(int fd)
     }
 }
 
+/* One bulkhead-hook at a time runs hooks, whichever agent's: that of one that was killed may be at it yet,
+ * and then ours waits for the lock, not we. */
+static int open_hook_record(struct bh_supervisor *s, const char *path)
+{
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    s->hook_record = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (s->hook_record < 0)
+        return -errno;
+    (void)fcntl(s->hook_record, F_OFD_SETLK, &all);
+    return 0;
+}
+
 int bh_freeze_load(struct bh_supervisor *s)
 {
     char path[600];
+    int r;
 
     (void)snprintf(path, sizeof(path), "%s/frozen", s->home);
     s->frozen_record = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->frozen_record < 0)
         return -errno;
     bh_freeze_await_guard(s->frozen_record);
+    r = open_hook_record(s, path);
+    if (r < 0)
+        return r;
     take_over(s, s->frozen_record);
     bh_freeze_settle(s);
     s->hook_config = -1;
@@ -167,7 +196,7 @@ static void owe_hooks(struct bh_supervisor *s, bool owed)
     if (!bh_frozen_holds(s->frozen, s->frozen_record) &&
         pwrite(s->frozen_record, &s->frozen->hook_owed, sizeof(s->frozen->hook_owed),
                offsetof(struct bh_frozen, hook_owed)) < 0)
-        bh_log(BH_LOG_WARNING, "%s/frozen cannot be written: %s", s->home, strerror(errno));
+        warn_unwritten(s);
 }
 
 static int make_hook_config(struct bh_supervisor *s, const char *channel)
@@ -188,8 +217,8 @@ static int make_hook_config(struct bh_supervisor *s, const char *channel)
     return r;
 }
 
-/* Only the asker, and whom it passes the socket to, hold its other end: if it is lost, the hooks are undone.
- */
+/* Only the asker, and whom it passes the socket to, hold its other end: if that is lost, the hooks are
+ * undone. */
 static int start_hooks(struct bh_supervisor *s, const struct bh_process *worker)
 {
     struct bh_process *hooks = hooks_of(s);

@@ -98,7 +98,8 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
 
     bh_log_init(profile->program, BH_LOG_NOTICE);
     bh_log_style(s->options.verbose, s->options.log_file);
-    seats->fds[BH_FD_STATUS] = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (process->role != BH_ROLE_HOOK)
+        seats->fds[BH_FD_STATUS] = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     take_seats(seats);
     reset_signals();
     r = bh_confine_before_exec(profile, &sight->identity, &sight->view, sight->off, parent, program, boot,
@@ -158,8 +159,12 @@ static int seat_role(struct bh_supervisor *s, struct bh_process *process, struct
         seats->fds[BH_FD_FROZEN] = s->frozen_fd;
         return 0;
     }
-    seats->fds[BH_FD_POLICY] =
-        process->role == BH_ROLE_HOOK ? s->hook_config : s->channels[process->channel].slice_fd;
+    if (process->role == BH_ROLE_HOOK) {
+        seats->fds[BH_FD_POLICY] = s->hook_config;
+        seats->fds[BH_FD_STATUS] = s->hook_record;
+    } else if (process->role != BH_ROLE_SMART) {
+        seats->fds[BH_FD_POLICY] = s->channels[process->channel].slice_fd;
+    }
     if (process->role == BH_ROLE_FRONT)
         return 0;
     r = make_pair(ret_pair, FRAME_QUEUE_BYTES);

@@ -55,6 +55,9 @@ static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_proce
         return NULL; /* it numbers users as its older policy does, and comes for the newer one */
     if (row->may_start_openers && peer >= BH_PEER_OPENER && peer < BH_PEER_END)
         return bh_table_find(s, BH_ROLE_OPENER, sender->channel, peer - BH_PEER_OPENER);
+    if (row->may_start_smart && peer == BH_PEER_SMART &&
+        s->channels[sender->channel].policy.slice->settings[BH_SET_NVME_SMART])
+        return bh_table_find(s, BH_ROLE_SMART, sender->channel, BH_NO_USER);
     if (!row->may_start_workers || peer >= BH_WORKER_COUNT)
         return NULL;
     role = bh_roster_worker(peer);
@@ -121,6 +124,8 @@ static bool provide(struct bh_supervisor *s, struct bh_process *process)
         bh_requests_serve(s, process); /* it may have said that it leaves */
     if (process->pid && !process->dying && process->role == BH_ROLE_OPENER && is_outdated(s, process))
         bh_retire(process);
+    if (process->pid && !process->dying && process->role == BH_ROLE_SMART)
+        bh_retire(process); /* whoever asks anew has done with it */
     if (process->pid && !process->dying && has_closed(process->peer))
         bh_kill(process);
     process->asked = process->dying;
@@ -133,7 +138,7 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
-    if (bh_roster[sender->role].may_start_guard) {
+    if (bh_roster[sender->role].may_start_guard && peer != BH_PEER_SMART) {
         bh_freeze_asked(s, sender, peer);
         return;
     }
@@ -145,6 +150,8 @@ static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uin
         (void)bh_control_send(sender->control, BH_CONTROL_PEER, peer, process->peer);
     else if (sender->control >= 0)
         (void)bh_control_send(sender->control, BH_CONTROL_REFUSED, peer, -1);
+    if (process && process->role == BH_ROLE_SMART)
+        bh_close_p(&process->peer); /* it ends when the asker's end is closed */
 }
 
 static void answer_kill(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
@@ -161,7 +168,9 @@ static void answer_kill(struct bh_supervisor *s, struct bh_process *sender, uint
 /* The one process that may ask for this one. */
 static struct bh_process *client_of(struct bh_supervisor *s, const struct bh_process *process)
 {
-    enum bh_role role = process->role == BH_ROLE_OPENER ? BH_ROLE_FS : BH_ROLE_FRONT;
+    enum bh_role role = process->role == BH_ROLE_OPENER  ? BH_ROLE_FS
+                        : process->role == BH_ROLE_SMART ? BH_ROLE_STORAGE
+                                                         : BH_ROLE_FRONT;
 
     return bh_table_find(s, role, process->channel, BH_NO_USER);
 }

@@ -14,9 +14,11 @@ const struct bh_role_row bh_roster[BH_ROLE_COUNT] = {
     [BH_ROLE_FS] = { "fs", &bh_profile_fs, .per_channel = true, .may_start_openers = true,
                      .may_ask_policy = true, .may_leave = true, .worker = BH_WORKER_FS },
     [BH_ROLE_STORAGE] = { "storage", &bh_profile_storage, .per_channel = true, .may_start_guard = true,
-                          .may_ask_policy = true, .may_leave = true, .worker = BH_WORKER_STORAGE },
+                          .may_start_smart = true, .may_ask_policy = true, .may_leave = true,
+                          .worker = BH_WORKER_STORAGE },
     [BH_ROLE_OPENER] = { "opener", &bh_profile_opener, .per_channel = true, .worker = -1 },
     [BH_ROLE_THAW] = { "thaw", &bh_profile_thaw, .worker = -1 },
+    [BH_ROLE_SMART] = { "smart", &bh_profile_smart, .per_channel = true, .worker = -1 },
     [BH_ROLE_HOOK] = { "hook", &bh_profile_hook, .worker = -1 },
 };
 

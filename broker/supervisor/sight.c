@@ -3,9 +3,11 @@
  *
  * fs reads as its own user with DAC_READ_SEARCH over the folders of rules without a
  * user; storage has SYS_ADMIN if a rule lets it trim or freeze; an opener is its user, over the folders of
- * that user's rules; everyone else has what its profile says and nothing from the policy.
+ * that user's rules; smart sees the nodes of NVMe disks; everyone else has what its profile says and nothing
+ * from the policy.
  */
 #include <errno.h>
+#include <glob.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #include "policy/paths.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+#include "protocol/wire/smart.h"
 
 /* The user that the package made for this program, or our numeric block. /etc/passwd only: no name service
  * here. */
@@ -74,6 +77,25 @@ static void rule_view(const struct bh_supervisor *s, const struct bh_policy *pol
     }
 }
 
+/* The NVMe disks of now: it is started for one list of disks. What does not fit is not asked. */
+static void nvme_view(struct bh_sight *sight)
+{
+    char *text = sight->storage;
+    glob_t found = { 0 };
+
+    sight->view.paths = sight->paths;
+    sight->view.n_paths = 0;
+    if (glob("/dev/nvme*n*", GLOB_NOSORT, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc && sight->view.n_paths < BH_ARRAY_SIZE(sight->paths); i++) {
+            if (!bh_smart_name_ok(found.gl_pathv[i] + strlen("/dev/")))
+                continue;
+            sight->paths[sight->view.n_paths++] =
+                (struct bh_view_path){ text, BH_ACCESS_READ | BH_ACCESS_ANY, .optional = true };
+            text = stpcpy(text, found.gl_pathv[i]) + 1;
+        }
+    globfree(&found);
+}
+
 /* Runs in the child, where the view is built. */
 static void say_left_out(const char *path, int error)
 {
@@ -115,6 +137,8 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
         if (!bh_policy_needs_fs_reader(policy))
             ret->identity.caps = 0;
     }
+    if (process->role == BH_ROLE_SMART)
+        nvme_view(ret);
     if (process->role == BH_ROLE_STORAGE && !bh_policy_needs_mounts(policy))
         ret->identity.caps &= ~(1ull << CAP_SYS_ADMIN);
     return 0;

@@ -23,7 +23,7 @@
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (4 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (5 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {
@@ -130,11 +130,12 @@ struct bh_supervisor {
     struct bh_process processes[BH_PROCESSES_MAX];
     int program_fds[BH_ROLE_COUNT];
     int dev_null;
-    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for hook_owed */
+    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for slots to hook_owed */
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
     bool hooks;                       /* there were freeze hooks when the agent started */
+    int hook_record;                  /* the copy once more, with the lock of whoever may run hooks */
     int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
     bool frozen_forestalled;          /* an own folder was frozen, so what that says cannot be held */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
@@ -237,7 +238,8 @@ bool bh_freeze_lasts(const struct bh_process *process);
 void bh_freeze_started(struct bh_process *process);
 /* The agent ends in order: has everything thawed, and waits for that a moment. */
 void bh_freeze_stop(struct bh_supervisor *s);
-/* Lets the guard go. It ends when what may still freeze has been thawed, which may be after the agent. */
+/* All others are killed: lets the guard go. It ends when what may still freeze has been thawed, which may be
+ * after the agent. */
 void bh_freeze_leave(struct bh_supervisor *s);
 
 /* --- table.c: the process table --------------------------------------------- */

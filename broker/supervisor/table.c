@@ -22,10 +22,14 @@
 #define RECORD_QUEUE_BYTES                                                                                   \
     (1024 * 1024) /* per source: some hundred records while the log cannot be written */
 
+_Static_assert(BH_SOURCE_SMART >= BH_WORKER_COUNT, "each process of a channel has its own number");
+
 static uint32_t source_number(enum bh_role role, int channel, uint32_t user)
 {
     uint32_t base = 16u * ((uint32_t)channel + 1);
 
+    if (role == BH_ROLE_SMART)
+        return base + BH_SOURCE_SMART;
     return role == BH_ROLE_OPENER ? base + 8 + user : base + (uint32_t)bh_roster[role].worker;
 }
 
@@ -176,6 +180,10 @@ static int assign_channel(struct bh_supervisor *s, int channel)
     for (size_t i = 0; i < BH_ARRAY_SIZE(roles) && r == 0; i++) {
         label_of(s, roles[i], channel, BH_NO_USER, label);
         r = seat(s, roles[i], channel, source_number(roles[i], channel, BH_NO_USER), label);
+    }
+    if (r == 0 && s->channels[channel].policy.slice->settings[BH_SET_NVME_SMART]) {
+        label_of(s, BH_ROLE_SMART, channel, BH_NO_USER, label);
+        r = seat(s, BH_ROLE_SMART, channel, source_number(BH_ROLE_SMART, channel, BH_NO_USER), label);
     }
     return r == 0 ? assign_openers(s, channel) : r;
 }

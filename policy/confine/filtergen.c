@@ -30,10 +30,10 @@
 #define PROGRAM_MAX 2048 /* instructions; the kernel takes 4096 */
 #define X32_BIT 0x40000000u
 
-static const struct bh_profile *const profiles[] = { &bh_profile_audit,  &bh_profile_front,
-                                                     &bh_profile_fs,     &bh_profile_info,
-                                                     &bh_profile_opener, &bh_profile_policyc,
-                                                     &bh_profile_thaw,   &bh_profile_storage };
+static const struct bh_profile *const profiles[] = {
+    &bh_profile_audit,   &bh_profile_front, &bh_profile_fs,      &bh_profile_info, &bh_profile_opener,
+    &bh_profile_policyc, &bh_profile_thaw,  &bh_profile_storage, &bh_profile_smart
+};
 
 /* Capabilities that profiles name; another one shows as its number. */
 static const struct {

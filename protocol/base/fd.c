@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/mem.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -103,6 +105,33 @@ int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
     if (*ret_fd >= 0)
         (void)close(bh_take_fd(ret_fd));
     return -EPROTO;
+}
+
+int bh_fd_wait(int socket, uint64_t until_ms)
+{
+    struct pollfd poller = { .fd = socket, .events = POLLIN };
+    int n;
+
+    do {
+        uint64_t now = bh_clock_ms(CLOCK_MONOTONIC);
+
+        n = poll(&poller, 1, until_ms > now ? (int)(until_ms - now) : 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    return n == 0 ? -ETIMEDOUT : 0;
+}
+
+int bh_fd_await(int socket, void *data, size_t len, uint64_t until_ms, int *ret_fd)
+{
+    int r = bh_fd_wait(socket, until_ms);
+
+    if (r < 0)
+        return r;
+    r = bh_fd_recv(socket, data, len, ret_fd);
+    if (r == 0 || r == -ECONNRESET)
+        return -EPIPE;
+    return r < 0 ? r : 0;
 }
 
 int bh_memfd_seal(int fd)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -24,7 +25,7 @@ enum bh_fd {
     BH_FD_STATE = 6,  /* shared memory that the supervisor keeps: struct bh_state; audit: its own */
     BH_FD_AUDIT = 7,  /* socket to the audit process, send only */
     BH_FD_PEER = 8,   /* worker: the front; opener: the fs worker; audit: the log segment; policyc: output */
-    BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self */
+    BH_FD_STATUS = 9, /* /proc/self/status, for the self-check; closed by confine_self; hook: what is owed */
     BH_FD_FROZEN =
         10, /* shared memory, to be read: what is frozen (protocol/wire/frozen.h); the guard writes it */
     BH_FD_LAST = 10,
@@ -39,6 +40,13 @@ int bh_fd_send(int socket, const void *data, size_t len, int fd);
  * -EAGAIN = nothing there, -EPROTO = another size or more descriptors (all are closed).
  */
 int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd);
+
+/* Waits for something to read, at most until `until_ms` (CLOCK_MONOTONIC). 0, -ETIMEDOUT or -errno. */
+int bh_fd_wait(int socket, uint64_t until_ms);
+
+/* Waits for a packet as bh_fd_recv has it. 0; -ETIMEDOUT; -EPIPE: the peer is gone, whether it left something
+ * unread or not; or as bh_fd_recv. */
+int bh_fd_await(int socket, void *data, size_t len, uint64_t until_ms, int *ret_fd);
 
 /* A new anonymous file of `size` bytes with `data` in it (zeros if NULL), close-on-exec. */
 int bh_memfd_new(const char *name, const void *data, size_t size);

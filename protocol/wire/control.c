@@ -2,7 +2,6 @@
 #include "protocol/wire/control.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -36,24 +35,6 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd)
     return 1;
 }
 
-/* Waits for something to read until `deadline`. 0, -ETIMEDOUT or -errno. */
-static int wait_readable(int socket, int64_t deadline)
-{
-    struct pollfd poller = { .fd = socket, .events = POLLIN };
-
-    for (;;) {
-        int64_t left = deadline - bh_clock_ms(CLOCK_MONOTONIC);
-        int n = poll(&poller, 1, left > 0 ? (int)left : 0);
-
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
-
 /* A question, and what its answer brings. */
 struct exchange {
     uint16_t op;   /* BH_CONTROL_START, BH_CONTROL_POLICY or BH_CONTROL_QUIET */
@@ -82,14 +63,14 @@ static int judge(struct exchange *exchange, const struct bh_control *message, in
 /* Sends the question and waits for its answer: the descriptor, or -errno. */
 static int ask(int socket, struct exchange *exchange, int timeout_ms)
 {
-    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + (uint64_t)timeout_ms;
     int r = bh_control_send(socket, exchange->op, exchange->peer, -1);
 
     while (r == 0) {
         _cleanup_close_ int fd = -1;
         struct bh_control message;
 
-        r = wait_readable(socket, deadline);
+        r = bh_fd_wait(socket, until);
         if (r < 0)
             return r;
         r = bh_control_recv(socket, &message, &fd);

@@ -45,12 +45,13 @@ struct bh_control {
 };
 
 /* Peer numbers: a worker of the channel is its enum bh_worker_id; openers of the fs worker follow, then what
- * a storage worker needs for a freeze. */
+ * a storage worker asks for. */
 #define BH_PEER_OPENER 32u    /* BH_PEER_OPENER + index of the rule's user in the policy slice */
 #define BH_PEER_OPENER_MAX 8u /* users that one channel's write rules may name */
 #define BH_PEER_END (BH_PEER_OPENER + BH_PEER_OPENER_MAX)
 #define BH_PEER_GUARD 48u /* bulkhead-thaw */
 #define BH_PEER_HOOK 49u  /* bulkhead-hook; refused if no hooks are configured, or others run */
+#define BH_PEER_SMART 50u /* bulkhead-smart; refused if the policy does not say `set nvme-smart yes` */
 
 /* `fd` may be -1. 0 or -errno. */
 int bh_control_send(int socket, uint16_t op, uint32_t arg, int fd);

@@ -1,10 +1,11 @@
 /*
  * The frozen page: what this agent has frozen, in shared memory that the supervisor keeps.
  *
- * The guard (bulkhead-thaw) writes it, everybody else maps it read-only: the front answers
- * status and refuses what must not run meanwhile, the audit process keeps its lines in memory, nobody writes
- * to a file system that is frozen. A copy in the state folder (bulkhead/frozen, the same bytes as far as they
- * are used) is what the next agent goes by if this one is killed as a whole.
+ * The guard (bulkhead-thaw) writes it, and the supervisor what the policy says and whether hooks are owed;
+ * everybody else maps it read-only: the front answers status and refuses what must not run meanwhile, the
+ * audit process keeps its lines in memory, nobody writes to a file system that is frozen. A copy in the state
+ * folder (bulkhead/frozen, the same bytes as far as they are used) is what the next agent goes by if this one
+ * is killed as a whole.
  *
  * Each field has one writer, and a SIGKILL may fall between any two stores: an entry is complete before
  * n_entries counts it, and what is said of a mount comes before the act: ABOUT before FIFREEZE.
@@ -66,7 +67,7 @@ struct bh_frozen {
     uint32_t magic;
     uint32_t state;                          /* enum bh_freeze_state */
     char boot_id[BH_FROZEN_BOOT_ID_MAX + 3]; /* of the boot that it speaks of */
-    /* The supervisor's to write: what the policy in force says, and who is at which slot. */
+    /* The supervisor's to write: who is at which slot, what the policy in force says, what hooks are owed. */
     char slots[BH_FROZEN_CHANNELS_MAX][BH_CHANNEL_NAME_MAX];
     uint32_t lease_s;   /* a freeze ends by itself after so long; 0 = never */
     uint32_t hold;      /* 1: a freeze outlives the processes that made it */

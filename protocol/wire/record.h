@@ -30,6 +30,7 @@
 
 #define BH_SOURCE_GUARD 1u
 #define BH_SOURCE_HOOKS 2u
+#define BH_SOURCE_SMART 7u /* of its channel's numbers */
 
 enum bh_record_kind {
     BH_RECORD_ACT = 1, /* about to be done; queued before it is done */

@@ -8,7 +8,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
-SERVED = "ping,pipe,info,fread,fwrite,cold,memory,idle,resil,growth"
+SERVED = "ping,pipe,info,fread,fwrite,cold,memory,idle,resil,growth,freeze"
 PEER, OURS = "qemu-ga", "bulkhead"
 
 
@@ -16,7 +16,7 @@ def command(arguments, result):
     given = [] if any(word.startswith("--only") for word in arguments) else ["--only", SERVED]
     return [sys.executable, "-B", str(HERE / "bench.py"), *given, "--json", result,
             "--agent", f"{PEER}=/usr/sbin/qemu-ga -m unix-listen -p {{sock}} -t {{dir}}",
-            "--agent", f"{OURS}={BUILD}/bulkhead --policy open -m unix-listen -p {{sock}} -t {{dir}}", *arguments]
+            "--agent", f"{OURS}={BUILD}/bulkhead --policy {{policy}} -m unix-listen -p {{sock}} -t {{dir}}", *arguments]
 
 
 def judge(row, target):

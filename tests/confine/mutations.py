@@ -95,6 +95,8 @@ MUTATIONS = [
     ("tables: the guard opens folders only", "workers/storage/thaw_profile.c",
      "BH_INT(2, BH_OPEN_READ_ONLY_MASK | O_DIRECTORY, O_RDONLY | O_DIRECTORY)",
      "BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY)", "test_golden.py"),
+    ("tables: smart asks no other ioctl", "workers/storage/smart_profile.c", "BH_INT_IS(1, NVME_IOCTL_ADMIN_CMD)",
+     "BH_INT(1, 0, 0)", "test_probe.py"),
     ("tables: the guard outlives", "workers/storage/thaw_profile.c", ".outlives = true,", "", "test_outlives_the_supervisor"),
     ("self-check", CONFINE + "self.c", "if (bh_check_status(BH_FD_STATUS, boot, fences, difference))", "if (false)",
      "test_self_check"),

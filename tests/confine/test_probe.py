@@ -27,13 +27,15 @@ PAST_EVERY_FILTER = {335: "signal 4", 336: f"exit {errno.ENXIO}"}
 
 # Commands of ioctl that a process with SYS_ADMIN could do harm with, or read what it should not; and who may give which.
 FIFREEZE, FITHAW, FITRIM = 0xc0045877, 0xc0045878, 0xc0185879
+NVME_ADMIN = 0xc0484e41
 IOCTLS = {
     FIFREEZE, FITHAW, FITRIM, 1,  # FIBMAP
+    NVME_ADMIN, 0xc0484e43, 0x4e44,  # NVME_IOCTL_IO_CMD, NVME_IOCTL_RESET
     0x5412, 0x4c00, 0x1261, 0x127f,  # TIOCSTI, LOOP_SET_FD, BLKFLSBUF, BLKZEROOUT
     0x40086602, 0x40049409, 0x8004587d, 0x5000940f,  # FS_IOC_SETFLAGS, FICLONE, FS_IOC_SHUTDOWN, BTRFS_IOC_SNAP_DESTROY
     FITHAW ^ 1 << 30, FITHAW | 0xff00, 0x5878, 0, 0xffffffff,
 }
-MAY_IOCTL = {"storage": {FIFREEZE, FITHAW, FITRIM}, "thaw": {FITHAW}}
+MAY_IOCTL = {"storage": {FIFREEZE, FITHAW, FITRIM}, "thaw": {FITHAW}, "smart": {NVME_ADMIN}}
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the probe speaks x86-64")
 

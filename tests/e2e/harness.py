@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", ROOT / "build")).resolve()
 PEER_PROGRAM = "/usr/sbin/qemu-ga"
 KIB, MIB = 1024, 1024 * 1024
+FREEZES = re.compile(rb"guest-fsfreeze-freeze|guest-fstrim")
 CODE = re.compile(r" \((?:allowed by policy; )?BH(\d+)(?:, record (\d+))?\)$")
 
 
@@ -41,6 +42,7 @@ class Client:
     """A connection. Knows lines and JSON, nothing of commands but sync."""
 
     ids = itertools.count(1000)
+    harmless = False  # the other side cannot freeze or trim a file system that is not the test's
 
     def __init__(self, path, timeout=10.0):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -58,6 +60,8 @@ class Client:
         self.socket.close()
 
     def send(self, data):
+        """Not what might freeze or trim the machine itself: `/` hangs it until somebody thaws, and nobody can."""
+        assert self.harmless or not FREEZES.search(data), "for a guest, or for an agent whose policy names the mounts"
         self.socket.sendall(data)
 
     def line(self, timeout=None):
@@ -135,6 +139,15 @@ def split_error(reply):
     return reply["error"]["class"], text, code, record
 
 
+def limits_freezing(policy):
+    """Each allow that freezes or trims names the mounts, which profiles do not; or all mounts are denied."""
+    if re.search(r'^deny @freeze, @trim \{ mount beneath "/" \}', policy, re.M):
+        return True
+    rules = re.findall(r"^[^#\n]*\ballow\b([^{\n]*)(\{[^}]*\})?", policy, re.M)
+    return not re.search(r"^\s*use\b", policy, re.M) and all(
+        re.search(r"\bmount\b", block) for commands, block in rules if re.search(r"@freeze|@trim|fsfreeze-freeze|fstrim", commands))
+
+
 class Peer:
     """qemu-ga on a socket below `folder`."""
 
@@ -209,11 +222,13 @@ class Agent(Peer):
         self.build = pathlib.Path(build or BUILD)
         self.way = ["-m", "unix-listen", "-p", str(self.socket)]
         self.policy = policy
+        self.harmless = False
         if "\n" in policy:
             self.policy = str(self.folder / "policy")
             self.write_policy(policy)
 
     def write_policy(self, text):
+        self.harmless = limits_freezing(text)
         path = self.folder / "policy"
         path.write_text(text)
         path.chmod(0o600)
@@ -221,6 +236,11 @@ class Agent(Peer):
     def command(self):
         return [*self.prefix, str(self.build / "bulkhead"), "--policy", self.policy, *self.way, "-t", str(self.folder),
                 *self.options]
+
+    def client(self, timeout=10.0):
+        client = super().client(timeout)
+        client.harmless = self.harmless
+        return client
 
     def status(self):
         """status.json as it is now: the supervisor writes it anew on SIGUSR1."""

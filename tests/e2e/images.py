@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 
-from harness import Agent, Client, Peer
+from harness import Agent, Client, Peer, wait_for
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
@@ -67,7 +67,8 @@ class OwnMounts:
                 self.libc.umount2(line.split()[1].encode(), MNT_DETACH)
 
     def leave(self):
-        said(self.libc.setns(self.before, CLONE_NEWNS), "setns")
+        """A thread that has been joined may still be there for an instant, and the kernel wants none."""
+        wait_for(lambda: self.libc.setns(self.before, CLONE_NEWNS) == 0, 5, "the old mount namespace")
         os.close(self.before)
 
 
@@ -180,7 +181,7 @@ class NamedOnly(Client):
 
     def __init__(self, path, timeout, world):
         super().__init__(path, timeout)
-        self.world = world
+        self.world, self.harmless = world, True  # by what send() looks at
 
     def send(self, data):
         if b"fsfreeze-freeze" in data:

@@ -392,6 +392,8 @@ DIFFS = [
     ("", "set freeze-expired silent\n", "wider", ["~ freeze-expired is silent; it was error"]),
     ("", "set freeze-on-restart hold\n", "wider", ["+ freeze-on-restart is hold; it was thaw"]),
     ("set freeze-on-restart hold\n", "", "narrower", []),
+    ("", "set nvme-smart yes\n", "wider", ["+ nvme-smart is yes; it was no"]),
+    ("set nvme-smart yes\n", "", "narrower", []),
     ("set hook-timeout 2m\n", "", "narrower", ["- hook-timeout is 60s; it was 120s"]),
     ("set handle-idle 5m\n", "set handle-idle 6m\n", "wider", ["+ handle-idle is 360s; it was 300s"]),
     ("set handle-idle 5m\n", "set handle-idle 0\n", "wider", ["handle-idle is 0s"]),

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.root
 
 POLICY = """policy 1
 use standard
+deny @freeze, @trim {{ mount beneath "/" }}
 rule logs: allow @file-read {{
     path beneath "{0}/logs"
 }}
@@ -25,7 +26,7 @@ rule spool: allow @file-write {{
 """
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 1, 2, 21
 CAPS = {"front": 0, "info": 0, "audit": 0, "fs": 1 << CAP_DAC_READ_SEARCH, "opener": 1 << CAP_DAC_OVERRIDE,
-        "storage": 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_ADMIN}
+        "storage": 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH, "thaw": 1 << CAP_SYS_ADMIN}
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def agent(start, folder):
         client.ok("guest-get-fsinfo")
         client.open(folder / "logs" / "f")
         client.open(folder / "spool" / "f", "w")
+        assert client.ok("guest-fsfreeze-freeze-list", {"mountpoints": []}) == 0
         yield agent
 
 
@@ -84,14 +86,15 @@ def test_every_process_has_a_uid_of_its_own(agent):
     assert len(set(uids)) == len(uids)
 
 
-def test_nobody_but_the_supervisor_and_storage_holds_sys_admin(agent):
-    """Who trims needs it, and has a filter without mount, unshare, setns and the like (tests/confine)."""
+def test_who_holds_sys_admin(agent):
+    """The supervisor, and those that ask file systems to freeze, trim and thaw: their filters leave it no other use."""
+    holders = {agent.process.pid, *(row["pid"] for role, row in roles(agent).items() if role in ("storage", "thaw"))}
     for pid in agent.pids():
         held = any(int(proc_status(pid)[name], 16) >> CAP_SYS_ADMIN & 1 for name in ("CapPrm", "CapEff", "CapBnd"))
-        assert held == (pid in (agent.process.pid, roles(agent)["storage"]["pid"]))
+        assert held == (pid in holders)
 
 
-@pytest.mark.parametrize("role", ["front", "audit"])
+@pytest.mark.parametrize("role", ["front", "audit", "thaw"])
 def test_empty_read_only_root(agent, role):
     pid = roles(agent)[role]["pid"]
     assert os.listdir(f"/proc/{pid}/root/") == []
@@ -134,7 +137,7 @@ def test_info_sees_system_facts_only_and_cannot_write_them(agent):
 
 
 @pytest.mark.parametrize("role,own", [("front", True), ("fs", True), ("opener", True), ("audit", True), ("info", False),
-                                      ("storage", True)])
+                                      ("storage", True), ("thaw", True)])
 def test_network_namespace(agent, role, own):
     pid = roles(agent)[role]["pid"]
     assert (os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")) == own
@@ -144,7 +147,7 @@ def test_network_namespace(agent, role, own):
 
 def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
     """Also after a reload: another process comes with what the new policy needs, and the old one goes."""
-    texts = {True: "policy 1\ncommands 44\nallow @info, @trim\n", False: "policy 1\ncommands 43\nallow @info\n"}
+    texts = {True: "policy 1\ncommands 44\nallow @info, @trim\n", False: "policy 1\ncommands 44\nallow @info\n"}
     agent = start(texts[False])
     pids = set()
     with agent.client() as client:
@@ -161,19 +164,28 @@ def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
     assert len(pids) == 3
 
 
-def test_storage_lists_folders_and_reads_no_file(folder):
-    """rogue-storage.c, confined as bulkhead-storage is, tries; what its filter kills is tried in tests/confine."""
-    if not landlock():
-        pytest.skip("this kernel has no Landlock")
+def rogue_storage(folder, policy):
+    """An agent, not started, in which rogue-storage.c stands in place of bulkhead-storage and is confined as that is."""
     programs = folder / "bin"
     programs.mkdir()
     for path in BUILD.glob("bulkhead*"):
         if path.is_file() and os.access(path, os.X_OK):
             shutil.copy(path, programs)
     shutil.copy(BUILD / "tests" / "e2e" / "rogue-storage", programs / "bulkhead-storage")
-    with Agent(folder / "agent", "open", build=programs) as agent, agent.client() as client:
-        client.send(b'{"execute":"guest-get-fsinfo"}')
-        wait_for(lambda: "tried all" in agent.log_text(), 5, "the attempts")
+    return Agent(folder / "agent", policy, build=programs)
+
+
+def let_it_try(agent, client):
+    client.send(b'{"execute":"guest-get-fsinfo"}')
+    wait_for(lambda: "tried all" in agent.log_text(), 5, "the attempts")
+
+
+def test_storage_lists_folders_and_reads_no_file(folder):
+    """What its filter kills is tried in tests/confine."""
+    if not landlock():
+        pytest.skip("this kernel has no Landlock")
+    with rogue_storage(folder, "open") as agent, agent.client() as client:
+        let_it_try(agent, client)
         tried = dict(re.findall(r"tried (.*): (.*)", agent.log_text()))
     assert {tried[path] for path in ("/", "/root", "/etc", "/proc/self", "/sys/class/block")} == {"opened"}
     assert tried["/sys/devices/system/cpu/online"] == "opened"
@@ -182,11 +194,54 @@ def test_storage_lists_folders_and_reads_no_file(folder):
         assert tried[path] == ("Permission denied" if os.path.exists(path) else "No such file or directory"), path
 
 
+SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart {}\n"
+
+
+@pytest.mark.parametrize("before", ["no", "yes"])
+def test_storage_gets_no_smart_unless_the_policy_says_so(folder, before):
+    """Whatever an earlier one said."""
+    with rogue_storage(folder, SMART.format(before)) as agent, agent.client() as client:
+        agent.write_policy(SMART.format("no") + "# another\n")
+        old = agent.status()["policy"]
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: agent.status()["policy"] != old, 5, "the reload")
+        let_it_try(agent, client)
+        assert re.findall(r"asked for smart: (.*)", agent.log_text()) == ["Permission denied"]
+        assert not agent.processes("smart")
+
+
+def test_smart_sees_nvme_disks_only_and_ends_with_who_asked_for_it(folder):
+    with rogue_storage(folder, SMART.format("yes")) as agent, agent.client() as client:
+        let_it_try(agent, client)
+        log = agent.log_text()
+        assert re.findall(r"asked for smart: (.*)", log) == ["given", "given"], log
+        assert "smart says of nvme999n1: No such file or directory" in log and "smart says of null: Broken pipe" in log
+        wait_for(lambda: proc_status(agent.pid("smart"))["Seccomp"] == "2", 5, "its confinement")
+        [row] = wait_for(lambda: [row for row in agent.processes("smart") if not row["missing"]], 5, "all fences")
+        status = proc_status(row["pid"])
+        assert int(status["CapEff"], 16) == 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_READ_SEARCH
+        assert status["Uid"].split() == ["65527"] * 4
+        root = f"/proc/{row['pid']}/root"
+        assert set(os.listdir(root)) <= {"proc", "dev"}
+        if os.path.exists(root + "/dev"):
+            assert all(re.fullmatch(r"nvme[0-9]+n[0-9]+", name) for name in os.listdir(root + "/dev"))
+        os.kill(agent.pid("storage"), signal.SIGKILL)
+        wait_for(lambda: not agent.processes("smart"), 5, "its end, with who asked for it")
+
+
 def test_front_has_few_descriptors_and_none_of_a_file(agent):
     pid = roles(agent)["front"]["pid"]
     for fd in os.listdir(f"/proc/{pid}/fd"):
         target = os.readlink(f"/proc/{pid}/fd/{fd}")
         assert target.startswith(("socket:", "pipe:", "/memfd:", "/dev/null", "anon_inode:")) or fd == "2", target
+
+
+def test_guard_has_no_file_but_its_record(agent):
+    """And no folder of the guest, while nothing is frozen."""
+    pid = roles(agent)["thaw"]["pid"]
+    files = {target for fd in os.listdir(f"/proc/{pid}/fd") if fd != "2"
+             and not (target := os.readlink(f"/proc/{pid}/fd/{fd}")).startswith(("socket:", "/memfd:", "/dev/null"))}
+    assert files == {str(agent.folder / "bulkhead" / "frozen")}
 
 
 def test_limits(start, folder):
@@ -269,6 +324,7 @@ def test_the_guard_outlives_the_supervisor_and_ends_by_itself(start):
         assert client.ok("guest-fsfreeze-freeze") == 0
     pid = guard_of(agent)
     os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: stat_of(pid)[2] == "T", 5, "the guard to stand still")
     kill(agent.process.pid)
     agent.process.wait()
     assert stat_of(pid)[2] == "T"  # no signal came with the supervisor's end

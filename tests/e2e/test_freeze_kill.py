@@ -162,8 +162,9 @@ class Round:
         if self.moment == "frozen":
             assert all(mount.frozen() for mount in self.mounts)
         reply = self.served("guest-fsfreeze-thaw")
-        if "BH1302" in json.dumps(reply):  # it was being thawed when it was looked at
-            assert not self.hold and self.victim in ENDS_FREEZE
+        if "BH1302" in json.dumps(reply):  # it was being thawed when it was looked at; half a freeze is not held
+            assert self.victim in ENDS_FREEZE and not self.must_be_frozen()
+            assert not self.hold or self.moment in ("freezing", "thawing")
             return
         assert 0 <= reply.get("return", -1) <= len(self.mounts), reply
         if self.moment == "frozen":

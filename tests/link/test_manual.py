@@ -66,6 +66,15 @@ def test_words_for_a_channel_s_host_are_in_the_manual():
     assert not [word for word in words if not re.search(rf"\b{word}\b", entry)]
 
 
+def test_what_a_freeze_is_promised():
+    page = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH FREEZING")[1].split(".SH")[0])
+    assert f"more than {number('workers/storage/guard_wire.h', 'BH_FREEZE_STALL_MS') // 1000} seconds" in page
+    signals = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH SIGNALS")[1].split(".SH")[0])
+    assert f"for {number('broker/supervisor/freeze.c', 'STOP_THAW_MS') // 1000} seconds at most" in signals
+    schema = json.loads(text("protocol/schema.json"))
+    assert not [name for name, row in schema["commands"].items() if "frozen-ok" in row.get("flags", []) and name not in page]
+
+
 def test_what_the_hooks_are_promised():
     page = re.sub(r"\s+", " ", plain("bulkhead.8").split(".SH FREEZE HOOKS")[1].split(".SH")[0]).replace(" .B ", " ")
     assert f"There may be {number('workers/storage/hook_list.h', 'BH_HOOKS_MAX')} hooks" in page

@@ -138,6 +138,7 @@ static void lies_in_the_head(void **state)
     REFUSED(slice->settings[BH_SET_FREEZE_ON_RESTART] = 2);
     REFUSED(slice->settings[BH_SET_HOOK_TIMEOUT_S] = 0);
     REFUSED(slice->settings[BH_SET_HOOK_TIMEOUT_S] = BH_HOOK_TIMEOUT_MAX_S + 1);
+    REFUSED(slice->settings[BH_SET_NVME_SMART] = 2);
     REFUSED(slice->settings[BH_SET_END] = 1);
     REFUSED(slice->settings[BH_SET_COUNT - 1] = 1);
     REFUSED(slice->sections[BH_SECTION_RULES].offset += 8);

@@ -72,6 +72,7 @@ static int make(void **state)
     kept_state = shared("state", sizeof(*kept_state), &state_fd);
     memset(&keeper, 0, sizeof(keeper));
     keeper.privileged = true;
+    keeper.record = -1;
     peer = control = queue = queue_in = -1;
     server = 0;
     return mkdir(in_hooks("d"), 0755);
@@ -107,8 +108,7 @@ static void serve(bool owed)
         keeper.audit = (struct bh_audit){ .fd = queues[1], .source = 7, .state = kept_state };
         keeper.peer = peers[1];
         keeper.control = controls[1];
-        owed ? bh_hook_serve_owed(&keeper) : bh_hook_serve(&keeper);
-        _exit(0);
+        _exit((owed ? bh_hook_serve_owed(&keeper) : bh_hook_serve(&keeper)) ? 0 : 1);
     }
     (void)close(peers[1]);
     (void)close(controls[1]);

@@ -284,6 +284,7 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nset freeze-timeout 31622401s\n", "policy:2:20: a time" },
         { "policy 1\nset freeze-expired quiet\n", "policy:2:20: one of these words: error silent" },
         { "policy 1\nset freeze-on-restart keep\n", "policy:2:23: one of these words: thaw hold" },
+        { "policy 1\nset nvme-smart on\n", "policy:2:16: one of these words: no yes" },
         { "policy 1\nset hook-timeout 0\n",
           "policy:2:18: a time such as 30s, 10m, 2h or 1d (1h is the most, 1s "
           "the least) should" },
@@ -404,6 +405,8 @@ static void settings_of_freezing(void **state)
     assert_int_equal(value_of("set hook-timeout 1s", BH_SET_HOOK_TIMEOUT_S), 1);
     assert_int_equal(value_of("set hook-timeout 3599s", BH_SET_HOOK_TIMEOUT_S), BH_HOOK_TIMEOUT_MAX_S - 1);
     assert_int_equal(value_of("set hook-timeout 1h", BH_SET_HOOK_TIMEOUT_S), BH_HOOK_TIMEOUT_MAX_S);
+    assert_int_equal(value_of("", BH_SET_NVME_SMART), 0);
+    assert_int_equal(value_of("set nvme-smart yes", BH_SET_NVME_SMART), 1);
 }
 
 static void peers_of_virtio_sockets(void **state)

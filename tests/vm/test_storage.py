@@ -11,7 +11,8 @@ import subprocess
 
 import pytest
 
-from inside import Inside, PeerInside, has_peer
+from harness import wait_for
+from inside import HOME, Inside, PeerInside, has_peer
 
 MIB = 1024 * 1024
 TOOLS = {"dmsetup": "dmsetup", "lsblk": "util-linux", "findmnt": "util-linux", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs",
@@ -292,3 +293,63 @@ def test_nothing_is_kept_busy(guest, start):
         client.ok("guest-fstrim")
         guest.shell("umount /mnt/hidden")
         assert client.ok("guest-get-fsinfo")[0]["mountpoint"] == "/mnt/nvme"  # and the same process sees what is new
+
+
+SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart yes\n"
+HEALTH_COUNTERS = ["data-units-read", "data-units-written", "host-read-commands", "host-write-commands", "controller-busy-time",
+                   "power-cycles", "power-on-hours", "unsafe-shutdowns", "media-errors", "number-of-error-log-entries"]
+HEALTH = {"type", "critical-warning", "temperature", "available-spare", "available-spare-threshold", "percentage-used",
+          *(f"{name}-{half}" for name in HEALTH_COUNTERS for half in ("lo", "hi"))}
+
+
+def health(guest, start, **options):
+    """The agent, and {disk: its health log}."""
+    agent = start(**options)
+    with guest.client() as client:
+        client.sync()
+        return agent, {row["name"]: row["smart"] for row in client.ok("guest-get-disks") if "smart" in row}
+
+
+def test_health_of_nvme_disks_if_the_policy_says_so(guest, start):
+    agent, disks = health(guest, start, policy=SMART)
+    assert set(disks) == {"/dev/nvme0n1", "/dev/nvme1n1"}, agent.log()
+    for log in disks.values():
+        assert set(log) == HEALTH and log["type"] == "nvme"
+        assert 273 < log["temperature"] < 373 and log["available-spare"] <= 100 and log["media-errors-lo"] == 0
+    guest.shell("dd if=/dev/nvme0n1 of=/dev/null bs=1M count=64 iflag=direct 2>/dev/null || cat /dev/nvme0n1 >/dev/null")
+    with guest.client() as client:  # and once more: each list has a process of its own
+        client.sync()
+        again = {row["name"]: row["smart"] for row in client.ok("guest-get-disks") if "smart" in row}
+    assert again["/dev/nvme0n1"]["host-read-commands-lo"] > disks["/dev/nvme0n1"]["host-read-commands-lo"]
+    wait_for(lambda: "smart" not in agent.processes(), 5, "its end")
+    assert "bulkhead-smart" not in agent.log() and "/smart" not in agent.log(), agent.log()
+
+
+def test_no_health_of_disks_unless_the_policy_says_so(guest, start):
+    agent, disks = health(guest, start)
+    assert disks == {}
+    assert "smart" not in {row["role"] for row in agent.status()["processes"]}
+
+
+@pytest.mark.skipif(not has_peer(), reason="qemu-ga is missing (package qemu-guest-agent)")
+def test_health_as_qemu_ga_tells_it(guest, start):
+    agent, ours = health(guest, start, policy=SMART)
+    agent.stop()
+    theirs = health(guest, start, kind=PeerInside)[1]["/dev/nvme0n1"]
+    ours = ours["/dev/nvme0n1"]
+    assert set(ours) == set(theirs)
+    for name, value in ours.items():  # it was asked later
+        assert value <= theirs[name] if name.endswith("-lo") else value == theirs[name], name
+
+
+def test_a_reload_begins_and_ends_the_telling_of_health(guest, start):
+    def told():
+        with guest.client() as client:
+            client.sync()
+            return {row["name"] for row in client.ok("guest-get-disks") if "smart" in row}
+
+    agent, disks = health(guest, start, policy=SMART.replace("yes", "no"))
+    assert not disks
+    for old, new in (("no", "yes"), ("yes", "no")):
+        guest.shell(f"sed -i 's/smart {old}/smart {new}/' {HOME}/policy; kill -HUP {agent.pid}")
+        wait_for(lambda: told() == ({"/dev/nvme0n1", "/dev/nvme1n1"} if new == "yes" else set()), 5, f"{new} in force")

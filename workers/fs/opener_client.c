@@ -5,7 +5,6 @@
 #include "workers/fs/opener_client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,21 +62,14 @@ static bool is_sound(const struct bh_open *open, const struct bh_opener_result *
 /* Waits for the answer to this question. 0, or -errno: the opener is of no use any more. */
 static int await(const struct bh_open *open, int fd, struct bh_opener_result *result, int *ret_fd)
 {
-    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
 
     for (;;) {
-        struct pollfd poller = { .fd = fd, .events = POLLIN };
-        int64_t left = deadline - bh_clock_ms(CLOCK_MONOTONIC);
         _cleanup_close_ int got = -1;
-        int n = poll(&poller, 1, left > 0 ? (int)left : 0);
+        int r = bh_fd_await(fd, result, sizeof(*result), until, &got);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0 ? -ETIMEDOUT : -errno;
-        n = bh_fd_recv(fd, result, sizeof(*result), &got);
-        if (n <= 0)
-            return n == 0 ? -EPIPE : n;
+        if (r < 0)
+            return r;
         if (!is_sound(open, result, got >= 0))
             return -EPROTO;
         if (result->id != open->id)

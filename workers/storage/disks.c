@@ -11,6 +11,7 @@
 #include "workers/lib/procfile.h"
 #include "workers/lib/text.h"
 #include "workers/storage/loops.h"
+#include "workers/storage/smart.h"
 #include "workers/storage/storage.h"
 
 #define FOLDER "class/block"
@@ -22,6 +23,7 @@ struct telling {
     struct bh_call *call;
     const struct bh_block *block;
     struct bh_loops loops;
+    struct bh_smart smart;
     struct bh_guest_disk_info *list;
     uint32_t n;
 };
@@ -140,6 +142,8 @@ static int tell_disk(struct telling *telling, const char *name)
         return -ENOMEM;
     r = bh_device_is_virtual(&device) ? tell_virtual(telling, &device, info)
                                       : tell_address(telling, &device, info);
+    if (r == 0)
+        info->has_smart = bh_smart_tell(&telling->smart, name, &info->smart);
     if (r == 0 || r == -ENOMEM)
         return r == 0 ? 1 : r;
     telling->n--;
@@ -184,8 +188,11 @@ static void turn(struct bh_guest_disk_info *list, uint32_t n)
 
 int bh_do_guest_get_disks(struct bh_call *call, struct bh_guest_get_disks_ret *ret)
 {
-    const struct bh_storage *storage = call->worker->context;
-    struct telling telling = { .call = call, .block = &storage->block };
+    const struct bh_storage *storage = bh_storage_of(call);
+    bool smart = call->worker->policy.slice->settings[BH_SET_NVME_SMART];
+    struct telling telling = { .call = call,
+                               .block = &storage->block,
+                               .smart = { .wanted = smart, .socket = -1 } };
     struct bh_names names = { 0 };
     int r = bh_names_list(storage->block.sys, FOLDER, DEVICES_MAX, call->arena, &names);
 
@@ -193,6 +200,7 @@ int bh_do_guest_get_disks(struct bh_call *call, struct bh_guest_get_disks_ret *r
         r = bh_loops_read(AT_FDCWD, "/proc/partitions", call->arena, &telling.loops);
     if (r == 0)
         r = tell_all(&telling, &names, bh_most_items(call));
+    bh_smart_end(&telling.smart);
     if (r < 0)
         return bh_procfile_done(call, "/sys/" FOLDER, r);
     turn(telling.list, telling.n);

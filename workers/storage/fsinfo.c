@@ -48,12 +48,11 @@ static int tell_mount(struct bh_call *call, const struct bh_filesystem *filesyst
     return ret->mountpoint.ptr ? 0 : -ENOMEM;
 }
 
-/* Its device's name, and the disks under it; of a device that sysfs does not know there are but its numbers.
- */
+/* Its device's name, and the disks under it; a device that sysfs does not know has but its numbers. */
 static int tell_device(struct bh_call *call, const struct bh_filesystem *filesystem,
                        struct bh_guest_filesystem_info *ret)
 {
-    const struct bh_storage *storage = call->worker->context;
+    const struct bh_storage *storage = bh_storage_of(call);
     struct bh_device device;
     int r = bh_device_by_number(storage->block.sys, filesystem->major, filesystem->minor, &device);
 

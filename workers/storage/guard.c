@@ -2,7 +2,6 @@
 #include "workers/storage/guard.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,27 +29,14 @@ static int connect_guard(void)
     return 0;
 }
 
+/* Whoever has gone with the question unread has gone: its next one can be asked. */
 static int await(struct bh_guard_reply *ret, int *ret_fd)
 {
-    struct pollfd poller = { .fd = guard, .events = POLLIN };
-    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
-    int n;
+    int r = bh_fd_await(guard, ret, sizeof(*ret), bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS, ret_fd);
 
-    do {
-        uint64_t now = bh_clock_ms(CLOCK_MONOTONIC);
-
-        n = poll(&poller, 1, until > now ? (int)(until - now) : 0);
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0)
-        return n == 0 ? -ETIMEDOUT : -errno;
-    n = bh_fd_recv(guard, ret, sizeof(*ret), ret_fd);
-    if (n == 0 || n == -ECONNRESET) /* it is gone; its next one can be asked */
-        return -EPIPE;
-    if (n < 0)
-        return n;
-    if (ret->magic != BH_GUARD_MAGIC || ret->error > 0 || ret->cause >= BH_THAW_CAUSE_END)
+    if (r == 0 && (ret->magic != BH_GUARD_MAGIC || ret->error > 0 || ret->cause >= BH_THAW_CAUSE_END))
         return -EPROTO;
-    return 0;
+    return r;
 }
 
 /* Any error but the guard's own answer drops the socket: with it goes the freeze that was under way. */
@@ -86,8 +72,7 @@ static struct bh_guard_request about(enum bh_guard_op op, const struct bh_filesy
     return request;
 }
 
-/* A socket that was left from before may be of a guard that has died since: then it is asked for once more.
- */
+/* A socket that was left from before may be of a guard that has died since: then another is asked for. */
 int bh_guard_begin(int hooks)
 {
     struct bh_guard_request request = { .op = BH_GUARD_BEGIN };

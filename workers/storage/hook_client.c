@@ -4,7 +4,6 @@
 #include "workers/storage/hook_client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -32,26 +31,19 @@ static bool is_sound(const struct bh_hook_reply *reply)
 /* It is gone, whether with a question unread or not. */
 static int gone(int error)
 {
-    return error == 0 || error == -ECONNRESET ? -EPIPE : error;
+    return error == -ECONNRESET ? -EPIPE : error;
 }
 
 static int await(int socket, const struct bh_hook_request *request, int timeout_ms, struct bh_hook_reply *ret)
 {
-    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + timeout_ms;
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + (uint64_t)timeout_ms;
 
     for (;;) {
-        struct pollfd poller = { .fd = socket, .events = POLLIN };
-        int64_t left = deadline - bh_clock_ms(CLOCK_MONOTONIC);
         _cleanup_close_ int fd = -1;
-        int n = poll(&poller, 1, left > 0 ? (int)left : 0);
+        int r = bh_fd_await(socket, ret, sizeof(*ret), until, &fd);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0 ? -ETIMEDOUT : -errno;
-        n = bh_fd_recv(socket, ret, sizeof(*ret), &fd);
-        if (n <= 0)
-            return gone(n);
+        if (r < 0)
+            return r;
         if (fd >= 0 || !is_sound(ret))
             return -EPROTO;
         if (ret->id == request->id)

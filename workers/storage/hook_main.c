@@ -7,7 +7,7 @@
  * nothing but files that only root could have written, and knows no client.
  *
  * It has no parent-death signal, and SIGTERM does not end it: thaw hooks are owed whoever dies. Status 0 says
- * that nothing is owed.
+ * that nothing is owed, and so does the record.
  */
 #include <signal.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #include "protocol/base/log.h"
 #include "workers/storage/hook_serve.h"
 
+#define STATUS_OWED 1    /* the next agent has thaw hooks to run */
 #define STATUS_CONFIG 78 /* EX_CONFIG: starting again will not help */
 
 static bool is_path(const char path[PATH_MAX])
@@ -58,13 +59,13 @@ static void settle(void)
     (void)umask(077);
     if (chdir("/") < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         bh_die(STATUS_CONFIG, "cannot be set up: %m");
-    (void)close(BH_FD_STATUS);
 }
 
 int main(void)
 {
     static struct bh_hook_keeper keeper;
     const struct bh_boot *boot;
+    bool paid;
 
     bh_log_init("bulkhead-hook", BH_LOG_NOTICE);
     boot = bh_boot_map();
@@ -75,12 +76,10 @@ int main(void)
     keeper.audit = (struct bh_audit){ .fd = BH_FD_AUDIT, .source = boot->source, .state = keeper.state };
     keeper.control = BH_FD_CONTROL;
     keeper.peer = BH_FD_PEER;
+    keeper.record = BH_FD_STATUS;
     keeper.privileged = geteuid() == 0;
     keeper.hooks.passed_over = passed_over;
     keeper.state->fences = boot->fences | BH_FENCE_DUMPABLE;
-    if (boot->user == BH_HOOK_OWED)
-        bh_hook_serve_owed(&keeper);
-    else
-        bh_hook_serve(&keeper);
-    _exit(0);
+    paid = boot->user == BH_HOOK_OWED ? bh_hook_serve_owed(&keeper) : bh_hook_serve(&keeper);
+    _exit(paid ? 0 : STATUS_OWED);
 }

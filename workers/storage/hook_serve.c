@@ -2,14 +2,19 @@
 #include "workers/storage/hook_serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "workers/storage/hook_one.h"
 #include "workers/storage/hook_text.h"
+
+#define ORPHAN_MS 10000 /* for the guard of an agent that was killed to thaw */
 
 #define NOT_ROOT                                                                                             \
     "freeze hooks run as root, and the agent was not started by root; start it as root, or without hooks"
@@ -19,11 +24,25 @@ static bool anything_frozen(const struct bh_hook_keeper *keeper)
     return bh_frozen_state(keeper->frozen) != BH_THAWED;
 }
 
-/* Never given up: a lease ends every freeze. */
-static void await_thaw(const struct bh_hook_keeper *keeper)
+static bool is_orphan(const struct bh_hook_keeper *keeper)
 {
-    while (anything_frozen(keeper))
-        (void)poll(NULL, 0, BH_HOOK_GATE_MS);
+    struct pollfd poller = { .fd = keeper->control };
+
+    return keeper->control < 0 || poll(&poller, 1, 0) > 0;
+}
+
+/* Not given up while there is a supervisor: a lease ends every freeze. Without one, the guard thaws at once,
+ * or holds, or was killed too; then nobody writes this page any more (false). */
+static bool await_thaw(const struct bh_hook_keeper *keeper)
+{
+    for (int left = ORPHAN_MS; anything_frozen(keeper); (void)poll(NULL, 0, BH_HOOK_GATE_MS)) {
+        if (!is_orphan(keeper))
+            continue;
+        if (keeper->frozen->hold || left <= 0)
+            return false;
+        left -= BH_HOOK_GATE_MS;
+    }
+    return true;
 }
 
 static void owe(struct bh_hook_keeper *keeper, uint32_t n)
@@ -82,14 +101,15 @@ static void freeze(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
         }
 }
 
-/* All that are owed, the last first, whatever fails; `reply` tells of the first that did. */
-static void thaw_all(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
+/* All that are owed, the last first, whatever fails; `reply` tells of the first that did. False: not done. */
+static bool thaw_all(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
 {
     static struct bh_hook_reply one;
 
     for (uint32_t i = keeper->n_begun; i-- > 0;) {
         memset(&one, 0, sizeof(one));
-        await_thaw(keeper);
+        if (!await_thaw(keeper))
+            return false;
         if (bh_hook_one_check(keeper, BH_HOOK_THAW, i, &one) &&
             bh_hook_one_act(keeper, BH_HOOK_THAW, i, &one))
             bh_hook_one_run(keeper, BH_HOOK_THAW, i, &one);
@@ -99,6 +119,7 @@ static void thaw_all(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
         reply->n_run = one.n_run;
     }
     owe(keeper, 0);
+    return true;
 }
 
 static void thaw(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
@@ -107,7 +128,7 @@ static void thaw(struct bh_hook_keeper *keeper, struct bh_hook_reply *reply)
         refuse(reply,
                "the thaw hooks cannot run while file systems are frozen; they will when all are thawed");
     else
-        thaw_all(keeper, reply);
+        (void)thaw_all(keeper, reply);
 }
 
 static void answer(struct bh_hook_keeper *keeper, const struct bh_hook_request *request)
@@ -157,29 +178,56 @@ static void listen_once(struct bh_hook_keeper *keeper)
 static const char nobody_asks[] =
     "nobody asks for the thaw hooks any more: they run as soon as nothing is frozen";
 
-void bh_hook_serve(struct bh_hook_keeper *keeper)
+/* The supervisor says so too, unless it is gone. */
+static bool note_paid(struct bh_hook_keeper *keeper)
+{
+    const uint32_t owed = 0;
+
+    if (keeper->record >= 0 && !bh_frozen_holds(keeper->frozen, keeper->record) &&
+        pwrite(keeper->record, &owed, sizeof(owed), offsetof(struct bh_frozen, hook_owed)) < 0)
+        bh_hook_event(keeper, "the record in the state folder cannot be written: thaw hooks may run again");
+    return true;
+}
+
+/* That of an agent that was killed may be at it yet, and is waited for. True: it has done it. */
+static bool was_paid(const struct bh_hook_keeper *keeper)
+{
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    uint32_t owed;
+
+    while (fcntl(keeper->record, F_OFD_SETLKW, &all) < 0 && errno == EINTR)
+        ;
+    return pread(keeper->record, &owed, sizeof(owed), offsetof(struct bh_frozen, hook_owed)) ==
+               (ssize_t)sizeof(owed) &&
+           owed == 0;
+}
+
+bool bh_hook_serve(struct bh_hook_keeper *keeper)
 {
     struct bh_hook_reply reply = { 0 };
 
     while (keeper->peer >= 0 && (keeper->n_begun > 0 || keeper->control >= 0))
         listen_once(keeper);
     if (keeper->n_begun == 0)
-        return;
+        return note_paid(keeper);
     bh_hook_event(keeper, nobody_asks);
-    thaw_all(keeper, &reply);
+    return thaw_all(keeper, &reply) && note_paid(keeper);
 }
 
-void bh_hook_serve_owed(struct bh_hook_keeper *keeper)
+bool bh_hook_serve_owed(struct bh_hook_keeper *keeper)
 {
     struct bh_hook_reply reply = { 0 };
     char why[BH_HOOK_WHY_MAX];
     int r;
 
+    if (was_paid(keeper))
+        return true;
     bh_hook_event(keeper, nobody_asks);
-    await_thaw(keeper);
+    if (!await_thaw(keeper))
+        return false;
     r = bh_hooks_gather(&keeper->hooks, keeper->config, why);
     if (r < 0)
         bh_hook_one_refused(keeper, BH_HOOK_THAW, keeper->config->folder, r, why);
     owe(keeper, keeper->hooks.n);
-    thaw_all(keeper, &reply);
+    return thaw_all(keeper, &reply) && note_paid(keeper);
 }

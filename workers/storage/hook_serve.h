@@ -3,7 +3,9 @@
  *
  * Invariants: a thaw hook is owed from the moment before its freeze hook is started until it has been run
  * (state->owed says so to the supervisor, across our death); no hook is started while the page says anything
- * but "thawed"; each run has an ACT record before it and a RESULT after it. It ends when nothing is owed.
+ * but "thawed"; each run has an ACT record before it and a RESULT after it. It ends when nothing is owed, or
+ * when its whole agent was killed and nobody will thaw: then the next agent's pays. One at a time does, by
+ * the lock of the record.
  *
  * Trust: in = PEER (questions of the storage worker, the page), CONFIG; out = CHECKED; called by =
  * hook_main.c, tests
@@ -23,13 +25,15 @@ struct bh_hook_keeper {
     struct bh_state *state;
     int peer;        /* socket to who asks; -1: nobody asks any more */
     int control;     /* socket to the supervisor; -1: it is gone */
+    int record;      /* the page's copy in the state folder, which says what is owed; -1: there is none */
     bool privileged; /* started by root */
     struct bh_hooks hooks;
     uint32_t n_begun; /* hooks whose freeze was begun: the first ones of the list */
 };
 
-/* Answers, and pays what is owed when nobody asks any more. Returns when nothing is owed. */
-void bh_hook_serve(struct bh_hook_keeper *keeper);
+/* Answers, and pays what is owed when nobody asks any more. False: it is left to the next agent. */
+bool bh_hook_serve(struct bh_hook_keeper *keeper);
 
-/* A predecessor died with thaw hooks owed; whose, nobody knows: runs all as soon as nothing is frozen. */
-void bh_hook_serve_owed(struct bh_hook_keeper *keeper);
+/* A predecessor died with thaw hooks owed; whose, nobody knows: runs all as soon as nothing is frozen, unless
+ * the predecessor's agent was killed, and it lived on and did it. False: as above. */
+bool bh_hook_serve_owed(struct bh_hook_keeper *keeper);

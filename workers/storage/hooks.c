@@ -2,8 +2,10 @@
 #include "workers/storage/hooks.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/codes.h"
@@ -11,6 +13,8 @@
 #include "workers/storage/hook_client.h"
 
 #define START_MS 2000
+#define ENDING_MS 500 /* for the process of the last freeze to end, which has answered already */
+#define ENDING_LOOK_MS 5
 #define RUN_MS 540000 /* of them all, a little less than the command's deadline */
 
 /* 0, or the call's error, which `before` begins. */
@@ -28,6 +32,17 @@ static int run(struct bh_call *call, int socket, enum bh_hook_op which, const ch
     return bh_fail(call->error, BH_E_HOOK_FAILED, "%s%s", before, text);
 }
 
+static int start(void)
+{
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ENDING_MS;
+    int fd;
+
+    do
+        fd = bh_control_start(BH_FD_CONTROL, BH_PEER_HOOK, START_MS);
+    while (fd == -EACCES && bh_clock_ms(CLOCK_MONOTONIC) < until && poll(NULL, 0, ENDING_LOOK_MS) == 0);
+    return fd;
+}
+
 int bh_hooks_begin(struct bh_call *call, int *ret_socket)
 {
     _cleanup_close_ int fd = -1;
@@ -37,7 +52,7 @@ int bh_hooks_begin(struct bh_call *call, int *ret_socket)
     *ret_socket = -1;
     if (!call->worker->frozen->hooks)
         return 0;
-    fd = bh_control_start(BH_FD_CONTROL, BH_PEER_HOOK, START_MS);
+    fd = start();
     if (fd == -EACCES)
         return bh_fail(call->error, BH_E_FREEZE_BUSY, "the hooks of another freeze are running");
     if (fd < 0)

@@ -20,6 +20,8 @@
 #include "protocol/wire/control.h"
 #include "workers/storage/thaw_recover.h"
 
+#define LOOK_MS                                                                                              \
+    1000 /* while something is pending: a wait stands still when the guest is suspended, a lease does not */
 #define CLIENTS 1 /* behind the supervisor, in what is polled */
 
 static struct bh_frozen *map_page(void)
@@ -66,6 +68,13 @@ static bool serve_control(struct bh_guard *guard)
     return true;
 }
 
+static int timeout(const struct bh_guard *guard)
+{
+    int due = bh_guard_due(guard);
+
+    return due < LOOK_MS ? due : LOOK_MS;
+}
+
 /* One round; `control` -1: without the supervisor. False: it has gone. */
 static bool serve(struct bh_guard *guard, int control)
 {
@@ -74,7 +83,7 @@ static bool serve(struct bh_guard *guard, int control)
 
     for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
         fds[CLIENTS + i] = (struct pollfd){ .fd = guard->clients[i], .events = POLLIN };
-    if (poll(fds, BH_ARRAY_SIZE(fds), bh_guard_due(guard)) < 0)
+    if (poll(fds, BH_ARRAY_SIZE(fds), timeout(guard)) < 0)
         return true; /* EINTR */
     for (unsigned i = 0; i < BH_FROZEN_CHANNELS_MAX; i++)
         if (fds[CLIENTS + i].revents)
