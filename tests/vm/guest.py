@@ -197,7 +197,7 @@ class Guest:
                 "qemu-system-x86_64", *ACCELERATORS[accelerator], "-M", "q35,usb=off,vmport=off", "-smp", "2", "-m", MEMORY,
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none",
                 "-kernel", str(kernel / "vmlinux"), "-initrd", str(folder / "initramfs"),
-                "-append", f"console=ttyS0 quiet panic=-1 tsc=reliable links={int(self.links)}" + (f" disk={self.root}" if self.root else ""),
+                "-append", f"console=ttyS0 quiet panic=-1 tsc=reliable links={int(self.links)} disk={self.root or ''}",
                 "-serial", f"file:{folder}/console", "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
                 "-device", "virtio-serial-pci,id=serial0",
                 "-chardev", f"socket,id=shell,path={folder}/shell,server=on,wait=off",

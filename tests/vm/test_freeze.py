@@ -7,7 +7,6 @@ The guest's root is an ext4 file system on a disk, with the programs, the policy
 import json
 import re
 import shutil
-import struct
 import subprocess
 import time
 
@@ -31,12 +30,13 @@ cd /
 mkdir -p data early late loop xfs btrfs sub fat linear crypt hidden over
 mount -t ext4 /dev/vdb /data
 mount -o bind /data /early
-[ -e /data/image ] || { dd if=/dev/zero of=/data/image bs=1M count=8 2>/dev/null; mke2fs -F /data/image >/dev/null; }
+dd if=/dev/zero of=/data/image bs=1M count=8 2>/dev/null
+mke2fs -F /data/image >/dev/null
 mount -t ext4 -o loop /data/image /loop
 mount -o bind /data /late
 mount -t xfs /dev/vdc /xfs
 mount -t btrfs /dev/vdd /btrfs
-[ -e /btrfs/sub ] || btrfs -q subvolume create /btrfs/sub
+btrfs -q subvolume create /btrfs/sub
 mount -t btrfs -o subvol=sub /dev/vdd /sub
 mount -t vfat /dev/vde /fat
 dmsetup create --noudevsync one --table "0 32768 linear /dev/vdf 0"
@@ -166,7 +166,8 @@ def expect_late_thaw(client, why):
 # All of it.
 
 def test_all_is_frozen_and_thawed(guest, start):
-    """Twice, for the second one must find the guest as the first one did."""
+    """Twice, for the second one must find the guest as the first one did. On these mounts qemu-ga waits for itself for
+    ever: it freezes /late, which is /data, before /loop, whose file lies there."""
     start(kind=OnDisk, policy=POLICY)
     with guest.client(30) as client:
         client.sync()
@@ -317,7 +318,8 @@ def test_hooks_run_around_it(guest, start, hooks):
         assert client.ok("guest-fsfreeze-thaw") == len(FROZEN)
         assert guest.shell("cat /tmp/hooks").splitlines() == first + last
     assert guest.shell("cat /hooked").split() == ["freeze"] * 3 + ["thaw"] * 3
-    wait_for(lambda: len([row for row in agent.audit() if row["src"] == "hook" and row["kind"] == "result"]) == 6, 5, "their records")
+    results = lambda: [row for row in agent.audit() if (row["src"], row["kind"]) == ("hook", "result")]
+    wait_for(lambda: len(results()) == 6, 5, "their records")
 
 
 def test_a_hook_fails(guest, start, hooks):
@@ -404,7 +406,7 @@ def test_status_waits_behind_a_freeze(guest, start, hooks):
 
 @pytest.mark.skipif(not has_peer(), reason="qemu-ga is missing (package qemu-guest-agent)")
 def test_as_qemu_ga_freezes(guest, start):
-    """Without the mount that has it wait for itself: /late, which it freezes before /loop, whose file lies there."""
+    """Without /late, which has it wait for itself."""
     answers = []
     guest.shell("umount /late")
     try:
@@ -445,8 +447,8 @@ def test_power_cut_while_frozen(guest, start):
         client.ok("guest-fsfreeze-freeze")
     guest.reboot()
     killed.pid = None  # of the new guest it would be another
-    state = struct.unpack("@I", bytes.fromhex(guest.shell("od -An -tx1 -j4 -N4 /var/lib/agent/bulkhead/frozen").replace(" ", "")))[0]
-    assert state != 0, "there is nothing to be mistaken for a freeze of this boot"
+    state = guest.shell(f"od -An -tu4 -j4 -N4 {OnDiskForGood.state}/bulkhead/frozen")
+    assert int(state) != 0, "there is nothing to be mistaken for a freeze of this boot"
     guest.shell("mount -t ext4 /dev/vdb /data; fsfreeze --freeze /data")
     agent = start(kind=OnDiskForGood, policy=HOLD)
     with guest.client(30) as client:
