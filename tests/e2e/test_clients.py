@@ -71,8 +71,8 @@ class Libvirt:
 
     trace = "libvirt"
 
-    def __init__(self, path):
-        self.connection = Client(path)
+    def __init__(self, path, connect=Client):
+        self.connection = connect(path)
         number = int(time.time() * 1000)
         self.connection.send(b'{"execute":"guest-sync", "arguments":{"id":%d}}\n' % number)
         assert self.read(5) == {"return": number}
@@ -126,13 +126,13 @@ class Proxmox:
     answer = re.compile(rb"^.*\xff([^\n]+\}\r?\n)([^\n]+\}\r?\n)$", re.S)
     only_sync = re.compile(rb"^.*\xff([^\n]+\}\r?\n)$", re.S)
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, connect=Client):
+        self.path, self.connect = path, connect
 
     def call(self, line, timeout, silent):
         number = int(f"4711{0}{next(self.numbers)}")
         sync = f'{{"execute":"guest-sync-delimited","arguments":{{"id":{number}}}}}'
-        connection = Client(self.path, timeout)
+        connection = self.connect(self.path, timeout)
         try:
             connection.send(f"{sync}\n{line}\n".encode())
             return self.read(connection, number, timeout, silent)

@@ -88,6 +88,12 @@ class Shell:
         self.socket.close()
 
 
+class Host(Client):
+    """Attached to the agent's port of a guest: whatever it freezes is the guest's."""
+
+    harmless = True
+
+
 class Qmp:
     """QEMU's monitor: commands, and the events that came since the last `forget`."""
 
@@ -236,7 +242,7 @@ class Guest:
         """A host that is attached to the agent's port for as long as it is open. QEMU's queue of them has one place."""
         def attach():
             try:
-                return Client(self.folder / "agent", timeout)
+                return Host(self.folder / "agent", timeout)
             except (BlockingIOError, ConnectionRefusedError):  # full; replugged, and not listening yet
                 return None
         return wait_for(attach, 10, "QEMU to take another host")

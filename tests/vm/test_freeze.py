@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from guest import Host
 from harness import MIB, wait_for
 from inside import HOME, Inside, PeerInside, has_peer
 from test_clients import KubeVirt, Libvirt, Proxmox, lines_of
@@ -343,12 +344,12 @@ def steps(player):
     return found
 
 
-class Host:
+class Attached:
     """A client that is attached as it attaches itself. QEMU's queue of hosts has one place."""
 
     def __init__(self, guest, player):
         self.guest, self.steps = guest, steps(player)
-        self.player = self.attach(lambda: player(guest.folder / "agent"))
+        self.player = self.attach(lambda: player(guest.folder / "agent", Host))
 
     def attach(self, attempt):
         def attached():
@@ -376,7 +377,7 @@ class Host:
 @pytest.mark.parametrize("player", [Libvirt, Proxmox, KubeVirt])
 def test_as_a_client_does_it(guest, start, player):
     start(kind=OnDisk, policy=POLICY)
-    with Host(guest, player) as host:
+    with Attached(guest, player) as host:
         assert host.ask("guest-fsfreeze-freeze") == len(FROZEN)
         for _ in range(3 if "guest-fsfreeze-status" in host.steps else 0):
             time.sleep(0.3)
@@ -396,7 +397,7 @@ def test_status_waits_behind_a_freeze(guest, start, hooks):
         client.sync()
         client.send(steps(Proxmox)["guest-fsfreeze-freeze"][1].encode() + b"\n")
         time.sleep(0.3)
-    with Host(guest, Proxmox) as host:
+    with Attached(guest, Proxmox) as host:
         assert host.ask("guest-fsfreeze-status") == "frozen"
         assert frozen(guest) == FROZEN
         assert host.ask("guest-fsfreeze-thaw") == len(FROZEN)
