@@ -21,12 +21,12 @@ static void moment(FILE *out, const char *name, uint64_t ns)
 {
     char text[BH_CLOCK_TEXT_MAX];
 
-    if (ns)
-        bh_clock_text(ns, text);
-    if (ns)
-        bh_json_member(out, name, text);
-    else
+    if (!ns) {
         fprintf(out, "\"%s\": null, ", name);
+        return;
+    }
+    bh_clock_text(ns, text);
+    bh_json_member(out, name, text);
 }
 
 static void mount_row(FILE *out, const struct bh_frozen_mount *mount)
@@ -35,15 +35,14 @@ static void mount_row(FILE *out, const struct bh_frozen_mount *mount)
                                                           [BH_MOUNT_ABOUT] = "freezing",
                                                           [BH_MOUNT_FROZEN] = "frozen",
                                                           [BH_MOUNT_THAWED] = "thawed" };
+    const char *why = bh_frozen_why(mount);
 
     fputs("    {\"mountpoint\": ", out);
     bh_json_string(out, mount->path, strnlen(mount->path, sizeof(mount->path)));
     fprintf(out, ", \"device\": \"%u:%u\", \"ms\": %u, ", mount->major, mount->minor, mount->ms);
     bh_json_member(out, "state", WORD(fates, mount->fate));
     fputs("\"why\": ", out);
-    bh_json_text(out, mount->error                      ? strerror(mount->error)
-                      : mount->fate == BH_MOUNT_SKIPPED ? "not covered by the policy"
-                                                        : "");
+    bh_json_text(out, why ? why : "");
     fputc('}', out);
 }
 
@@ -52,7 +51,7 @@ void bh_status_freeze(FILE *out, const struct bh_frozen *frozen)
     static const char *const states[BH_FREEZE_STATE_END] = { "thawed", "freezing", "frozen", "thawing" };
     static const char *const causes[BH_THAW_CAUSE_END] = { "asked", "expired", "abandoned", "recovered",
                                                            "stopped" };
-    const uint32_t n = frozen->n_mounts < BH_FROZEN_MOUNTS_MAX ? frozen->n_mounts : BH_FROZEN_MOUNTS_MAX;
+    const uint32_t n = bh_frozen_mounts(frozen);
     const uint64_t now_ms = bh_clock_ms(CLOCK_BOOTTIME), now_ns = bh_clock_ns(CLOCK_REALTIME);
     const uint64_t left_ms = frozen->lease_end_ms > now_ms ? frozen->lease_end_ms - now_ms : 0;
 

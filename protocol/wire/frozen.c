@@ -12,7 +12,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 
-static uint32_t mounts_of(const struct bh_frozen *frozen)
+uint32_t bh_frozen_mounts(const struct bh_frozen *frozen)
 {
     uint32_t n = __atomic_load_n(&frozen->n_mounts, __ATOMIC_ACQUIRE);
 
@@ -21,7 +21,14 @@ static uint32_t mounts_of(const struct bh_frozen *frozen)
 
 size_t bh_frozen_used(const struct bh_frozen *frozen)
 {
-    return offsetof(struct bh_frozen, mounts) + mounts_of(frozen) * sizeof(frozen->mounts[0]);
+    return offsetof(struct bh_frozen, mounts) + bh_frozen_mounts(frozen) * sizeof(frozen->mounts[0]);
+}
+
+const char *bh_frozen_why(const struct bh_frozen_mount *mount)
+{
+    if (mount->error)
+        return strerror(mount->error);
+    return mount->fate == BH_MOUNT_SKIPPED ? "not covered by the policy" : NULL;
 }
 
 static bool same_boot(const struct bh_frozen *frozen, const char *boot_id)
@@ -91,7 +98,7 @@ enum bh_frozen_word bh_frozen_says(const struct bh_frozen *frozen, const char *c
 
 static bool lists(const struct bh_frozen *frozen, dev_t device)
 {
-    const uint32_t n = mounts_of(frozen);
+    const uint32_t n = bh_frozen_mounts(frozen);
 
     for (uint32_t i = 0; i < n; i++) {
         const struct bh_frozen_mount *mount = &frozen->mounts[i];

@@ -85,6 +85,12 @@ struct bh_frozen {
     struct bh_frozen_mount mounts[BH_FROZEN_MOUNTS_MAX];
 };
 
+/* How many entries `mounts` has: within bounds, whatever a taken-over guard has written. */
+uint32_t bh_frozen_mounts(const struct bh_frozen *frozen);
+
+/* What there is to say of a mount that was not frozen, or not thawed by us; or NULL. */
+const char *bh_frozen_why(const struct bh_frozen_mount *mount);
+
 /* Bytes of the page that are used: the head and n_mounts (bounded) entries. */
 size_t bh_frozen_used(const struct bh_frozen *frozen);
 

@@ -147,10 +147,25 @@ static void the_count_is_bounded_wherever_it_is_used(void **state)
     for (size_t i = 0; i < BH_ARRAY_SIZE(counts); i++) {
         page.n_mounts = counts[i];
         assert_false(is_sound());
+        assert_int_equal(bh_frozen_mounts(&page), BH_FROZEN_MOUNTS_MAX);
         assert_int_equal(bh_frozen_used(&page), sizeof(page));
         assert_int_equal(bh_frozen_holds(&page, fd), major(st.st_dev) == 0);
     }
     (void)close(fd);
+}
+
+static void why_a_mount_was_not_frozen(void **state)
+{
+    struct bh_frozen_mount mount = { .fate = BH_MOUNT_SKIPPED };
+
+    (void)state;
+    assert_string_equal(bh_frozen_why(&mount), "not covered by the policy");
+    for (uint32_t fate = BH_MOUNT_ABOUT; fate < BH_MOUNT_FATE_END; fate++) {
+        mount.fate = fate;
+        assert_null(bh_frozen_why(&mount));
+    }
+    mount.error = EIO;
+    assert_string_equal(bh_frozen_why(&mount), strerror(EIO));
 }
 
 /* --- what it means for a command ---------------------------------------------------- */
@@ -342,6 +357,7 @@ int main(void)
         cmocka_unit_test(each_number_has_its_bounds),
         cmocka_unit_test(strings_end),
         cmocka_unit_test(the_count_is_bounded_wherever_it_is_used),
+        cmocka_unit_test(why_a_mount_was_not_frozen),
         cmocka_unit_test(each_command_in_each_state_for_each_channel),
         cmocka_unit_test(a_name_without_an_end_is_nobody_s),
         cmocka_unit_test(memory_is_never_frozen),

@@ -11,13 +11,13 @@ _Static_assert((int)BH_BULKHEAD_THAW_CAUSE_COUNT == (int)BH_THAW_CAUSE_END, "eac
 static int tell_mount(struct bh_call *call, const struct bh_frozen_mount *mount,
                       struct bh_bulkhead_freeze_mount *ret)
 {
-    const char *why = mount->error ? strerror(mount->error) : "not covered by the policy";
+    const char *why = bh_frozen_why(mount);
 
     ret->mountpoint = bh_text_of(call->arena, mount->path, strnlen(mount->path, sizeof(mount->path)));
     ret->device = bh_arena_printf(call->arena, "%u:%u", mount->major, mount->minor);
     ret->frozen = mount->fate == BH_MOUNT_FROZEN || mount->fate == BH_MOUNT_THAWED;
-    ret->has_why = mount->error || !ret->frozen;
-    ret->why = ret->has_why ? bh_arena_printf(call->arena, "%s", why) : BH_STR("");
+    ret->has_why = why != NULL;
+    ret->why = why ? bh_arena_printf(call->arena, "%s", why) : BH_STR("");
     ret->ms = mount->ms;
     return ret->mountpoint.ptr && ret->device.ptr && ret->why.ptr ? 0 : -ENOMEM;
 }
@@ -31,7 +31,7 @@ static void tell_moment(uint64_t ns, bool *ret_has, int64_t *ret)
 int bh_do_bulkhead_freeze_report(struct bh_call *call, struct bh_bulkhead_freeze_report *ret)
 {
     const struct bh_frozen *page = call->worker->frozen;
-    const uint32_t n = page->n_mounts < BH_FROZEN_MOUNTS_MAX ? page->n_mounts : BH_FROZEN_MOUNTS_MAX;
+    const uint32_t n = bh_frozen_mounts(page);
     int r = 0;
 
     ret->mounts = bh_arena_array(call->arena, n, sizeof(*ret->mounts));
