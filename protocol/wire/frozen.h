@@ -8,7 +8,7 @@
  * is killed as a whole.
  *
  * Each field has one writer, and a SIGKILL may fall between any two stores: an entry is complete before
- * n_entries counts it, and what is said of a mount comes before the act: ABOUT before FIFREEZE.
+ * n_mounts counts it, and what is said of a mount comes before the act: ABOUT before FIFREEZE.
  *
  * Trust: in = PEER (the guard may have been taken over: numbers are bounded and strings ended where they are
  *        read); out = CHECKED; called by = supervisor, guard, front, workers, audit, hook
