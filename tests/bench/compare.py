@@ -48,8 +48,9 @@ def main():
     targets = json.loads((HERE / "targets.json").read_text())
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         status = subprocess.run(command(sys.argv[1:], result.name)).returncode
-        if status == 0:
-            rows = {row["metric"]: row for row in json.load(open(result.name))["rows"]}
+        text = pathlib.Path(result.name).read_text()
+        if status == 0 and text:  # there is none of --help and --list
+            rows = {row["metric"]: row for row in json.loads(text)["rows"]}
             closing(rows, targets)
     return status
 
