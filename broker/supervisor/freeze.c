@@ -52,7 +52,7 @@ static void take_over(struct bh_supervisor *s, int fd)
             warn_unwritten(s);
         return;
     }
-    memcpy(s->frozen, left, sizeof(*left));
+    memcpy(s->frozen, left, bh_frozen_used(left)); /* not a byte more: the page is a megabyte */
     if (s->frozen_forestalled && s->frozen->state != BH_THAWED) { /* nothing is held, and a client is told */
         s->frozen->state = BH_THAWING;
         s->frozen->frozen_ns = s->frozen->frozen_ns ? s->frozen->frozen_ns : s->frozen->began_ns;
