@@ -16,7 +16,8 @@ _Static_assert(BH_HOOK_TIMEOUT_MAX_S * 1000u == BH_HOOK_TIMEOUT_MAX_MS, "one lim
 
 #define FENCES_ALL ((uint64_t)BH_FENCE_RLIMITS * 2 - 1)
 
-_Static_assert(sizeof(struct bh_rule) == 72, "no hidden padding: every byte of a slice is verified");
+_Static_assert(sizeof(struct bh_exec_rule) == 8 + 22 * 4 + 32, "no hidden padding");
+_Static_assert(sizeof(struct bh_rule) == 80, "no hidden padding: every byte of a slice is verified");
 _Static_assert(sizeof(struct bh_slice) % 8 == 0 && sizeof(struct bh_bundle) % 8 == 0, "sections are aligned");
 _Static_assert(sizeof(struct bh_bundle_row) % 8 == 0, "slices are aligned");
 _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
@@ -24,6 +25,8 @@ _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
 const uint32_t bh_section_element_size[BH_SECTION_COUNT] = {
     [BH_SECTION_RULES] = sizeof(struct bh_rule), [BH_SECTION_INDEX] = sizeof(uint16_t),
     [BH_SECTION_PATHS] = sizeof(struct bh_path), [BH_SECTION_NAMES] = sizeof(struct bh_name),
+    [BH_SECTION_EXECS] = sizeof(struct bh_exec_rule), [BH_SECTION_ARGS] = sizeof(struct bh_exec_arg),
+    [BH_SECTION_MATCHES] = sizeof(struct bh_exec_match), [BH_SECTION_WORDS] = sizeof(struct bh_name),
     [BH_SECTION_EXCEPTS] = sizeof(uint16_t),     [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
     [BH_SECTION_GROUPS] = sizeof(uint32_t),      [BH_SECTION_STRINGS] = 1,
 };
@@ -333,6 +336,10 @@ int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
         .index = section(slice, BH_SECTION_INDEX),
         .paths = section(slice, BH_SECTION_PATHS),
         .names = section(slice, BH_SECTION_NAMES),
+        .execs = section(slice, BH_SECTION_EXECS),
+        .exec_args = section(slice, BH_SECTION_ARGS),
+        .exec_matches = section(slice, BH_SECTION_MATCHES),
+        .words = section(slice, BH_SECTION_WORDS),
         .excepts = section(slice, BH_SECTION_EXCEPTS),
         .users = section(slice, BH_SECTION_USERS),
         .groups = section(slice, BH_SECTION_GROUPS),

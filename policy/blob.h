@@ -23,7 +23,7 @@
 
 #define BH_BUNDLE_MAGIC 0x4248424eu
 #define BH_SLICE_MAGIC 0x4248534cu
-#define BH_POLICY_FORMAT 4u
+#define BH_POLICY_FORMAT 5u
 #define BH_POLICY_SIZE_MAX (1024u * 1024u) /* bytes of one bundle */
 #define BH_RULES_MAX 2000u                 /* per channel */
 #define BH_CHANNELS_MAX 8u
@@ -39,6 +39,10 @@ enum bh_section {
     BH_SECTION_INDEX,   /* uint16_t: rule numbers, grouped by command */
     BH_SECTION_PATHS,   /* struct bh_path */
     BH_SECTION_NAMES,   /* struct bh_name */
+    BH_SECTION_EXECS,   /* struct bh_exec_rule */
+    BH_SECTION_ARGS,    /* struct bh_exec_arg */
+    BH_SECTION_MATCHES, /* struct bh_exec_match */
+    BH_SECTION_WORDS,   /* struct bh_name: programs, names of variables, sockets of exec rules */
     BH_SECTION_EXCEPTS, /* uint16_t: rule numbers that a deny spares */
     BH_SECTION_USERS,   /* struct bh_policy_user */
     BH_SECTION_GROUPS,  /* uint32_t: supplementary group ids */
@@ -67,8 +71,11 @@ enum bh_setting {
     BH_SET_FREEZE_ON_RESTART, /* 0 = thaw what an agent that ended has left frozen; 1 = hold it */
     BH_SET_HOOK_TIMEOUT_S,    /* seconds that the freeze hooks may take, 1 to BH_HOOK_TIMEOUT_MAX_S */
     BH_SET_NVME_SMART,        /* 1: NVMe disks are asked for their health logs */
+    BH_SET_ON_RESTART,        /* 0 = kill: executions end with the agent; 1 = keep: those of `plain` and `none` go on */
+    BH_SET_EXEC_IDLE_S,       /* seconds after which the result of an execution that nobody fetches is forgotten; 0 =
+                                 never */
     BH_SET_END,
-    BH_SET_COUNT = 16, /* room for later ones: zero */
+    BH_SET_COUNT = 24, /* room for later ones: zero */
 };
 
 /* Bits of `set vsock-peers`, in the order of its words. */
@@ -113,6 +120,8 @@ enum bh_types { BH_TYPES_REGULAR, BH_TYPES_ANY };
 #define BH_NO_USER UINT32_MAX
 #define BH_NO_RULE UINT32_MAX
 
+#define BH_NO_EXEC UINT32_MAX
+
 struct bh_rule {
     uint64_t commands[2];             /* bit per command */
     uint64_t max_size;                /* bytes a file may have after a write; 0 = no limit */
@@ -122,6 +131,8 @@ struct bh_rule {
     uint32_t first_path, n_paths;     /* of files or of mounts, sorted by use; none: any path */
     uint32_t first_except, n_excepts; /* deny only */
     uint32_t first_name, n_names;     /* only where all its commands list the same; none: any name */
+    uint32_t exec;                    /* index in BH_SECTION_EXECS, or BH_NO_EXEC: it speaks of no execution */
+    uint32_t zero;
     uint16_t verbs;       /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
     uint16_t create_mode; /* of a file that the rule creates */
     uint8_t effect, symlinks, types;
@@ -152,6 +163,78 @@ struct bh_name {
     uint32_t len;
 };
 
+/* --- executions: what a rule for guest-exec says besides its user ---------------------- */
+
+#define BH_EXEC_ARGS_MAX 64u       /* positions of one rule */
+#define BH_EXEC_MATCHES_MAX 64u    /* alternatives of one position */
+#define BH_EXEC_WORDS_MAX 64u      /* programs, variables or sockets of one rule */
+#define BH_EXEC_TIMEOUT_MAX_S (30u * 24 * 3600)
+#define BH_EXEC_OUTPUT_MAX (16u * 1024 * 1024) /* bytes per stream */
+#define BH_EXEC_PIDS_MAX 32768u
+#define BH_EXEC_CPU_MAX 100000u      /* percent of one CPU */
+#define BH_EXEC_CONCURRENT_MAX 1024u
+#define BH_EXEC_RATE_MAX 100000u     /* executions in one period */
+#define BH_EXEC_RATES_MAX 32u        /* rules of one channel that have a `rate` */
+
+enum bh_sandbox { BH_SANDBOX_MINIMAL, BH_SANDBOX_DIAG, BH_SANDBOX_PLAIN, BH_SANDBOX_NONE };
+
+enum bh_exec_match_kind {
+    BH_MATCH_LITERAL,
+    BH_MATCH_INT,     /* decimal, no sign but '-', no leading zero; least..most */
+    BH_MATCH_BENEATH, /* an absolute, clean path, the directory itself or below it */
+    BH_MATCH_GLOB,    /* '*' and '?' match any byte but '/' */
+    BH_MATCH_ANY,
+};
+
+/* One alternative of a position. */
+struct bh_exec_match {
+    uint32_t kind;      /* enum bh_exec_match_kind */
+    uint32_t text, len; /* string; "" for INT and ANY */
+    uint32_t zero;
+    int64_t least, most; /* INT; else 0 */
+};
+
+/* A position, or what `rest` says of all that follow. */
+struct bh_exec_arg {
+    uint32_t first_match, n_matches; /* in BH_SECTION_MATCHES; n_matches >= 1 */
+    uint32_t dash_ok;                /* 1: GLOB and ANY match what begins with '-' too */
+};
+
+enum bh_exec_flag {
+    BH_EXEC_ANY_PROGRAM = 1 << 0, /* `program any`: then n_programs is 0 */
+    BH_EXEC_REST = 1 << 1,        /* the position behind the last one says what all further ones may be */
+    BH_EXEC_ANY_ENV = 1 << 2,     /* `env any` */
+    BH_EXEC_SHA256 = 1 << 3,      /* `sha256` pins the program */
+    BH_EXEC_STDIN = 1 << 4,       /* `stdin yes`: the client may send input */
+    BH_EXEC_NET = 1 << 5,         /* `net host`: the guest's network; settled, whatever the sandbox */
+    BH_EXEC_SEARCH = 1 << 6,      /* `search yes`: a name without '/' is looked for in PATH */
+    BH_EXEC_AUDIT_FULL = 1 << 7,  /* `audit-output full`: what it writes is recorded, not only its digest */
+    BH_EXEC_GROUPS = 1 << 8,      /* `groups` was said: these instead of the user's own */
+    BH_EXEC_FLAGS_ALL = (1 << 9) - 1,
+};
+
+/* An allow says all of it; a deny has programs only (or none: every execution), everything else is zero. */
+struct bh_exec_rule {
+    uint64_t memory;                   /* bytes; 0 = no limit */
+    uint32_t flags;                    /* enum bh_exec_flag */
+    uint32_t sandbox;                  /* enum bh_sandbox */
+    uint32_t first_program, n_programs; /* in BH_SECTION_WORDS; absolute, clean paths */
+    uint32_t argv0;                    /* string; "": the program as the rule names it, or as the client does */
+    uint32_t first_arg, n_args;        /* in BH_SECTION_ARGS; `rest` is not counted and stands behind them */
+    uint32_t first_env, n_env;         /* in BH_SECTION_WORDS: names */
+    uint32_t first_socket, n_sockets;  /* in BH_SECTION_WORDS: absolute, clean paths */
+    uint32_t first_group, n_groups;    /* in BH_SECTION_GROUPS */
+    uint32_t cwd;                      /* string: an absolute, clean path; "" = "/" */
+    uint32_t timeout_s;                /* 0 = none */
+    uint32_t output;                   /* bytes kept of each stream */
+    uint32_t pids;                     /* processes at a time; 0 = no limit */
+    uint32_t cpu;                      /* percent of one CPU; 0 = no limit */
+    uint32_t rate, rate_s;             /* at most `rate` starts within rate_s seconds; 0 = no limit */
+    uint32_t concurrent;               /* that run at a time; 0 = no limit */
+    uint32_t zero;
+    uint8_t sha256[32];
+};
+
 struct bh_policy_user {
     uint32_t name; /* string */
     uint32_t uid, gid;
@@ -180,6 +263,10 @@ struct bh_policy {
     const uint16_t *index;
     const struct bh_path *paths;
     const struct bh_name *names;
+    const struct bh_exec_rule *execs;
+    const struct bh_exec_arg *exec_args;
+    const struct bh_exec_match *exec_matches;
+    const struct bh_name *words;
     const uint16_t *excepts;
     const struct bh_policy_user *users;
     const uint32_t *groups;

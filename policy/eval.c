@@ -341,6 +341,19 @@ struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct b
     return decide(policy, &q, trace);
 }
 
+struct bh_decision bh_policy_exec(const struct bh_policy *policy, const struct bh_exec_object *object,
+                                  const struct bh_trace *trace)
+{
+    (void)object;
+    return bh_policy_command(policy, BH_CMD_GUEST_EXEC, trace);
+}
+
+bool bh_policy_has_sandbox(const struct bh_policy *policy, uint32_t sandbox)
+{
+    (void)policy;
+    return sandbox == BH_SANDBOX_NONE;
+}
+
 uint16_t bh_verdict_code(enum bh_verdict verdict)
 {
     switch (verdict) {

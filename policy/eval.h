@@ -35,6 +35,17 @@ struct bh_file_object {
     uint32_t user; /* index of the user whose opener has it, or BH_NO_USER: rules of others do not count */
 };
 
+/* What is known of an execution when it is judged. Any bytes in all strings. */
+struct bh_exec_object {
+    struct bh_str path;     /* the program as the client names it */
+    struct bh_str resolved; /* its name after all (trusted) links; len 0: not known, so that what needs it is false in an
+                               allow and true in a deny */
+    const struct bh_str *args; /* without argv[0] */
+    const struct bh_str *env;  /* NAME=value each */
+    uint32_t n_args, n_env;
+    bool has_input;
+};
+
 /* One step of the explanation. `why` is a constant sentence part: "path matches", "verb write is not among
  * its verbs". */
 typedef void (*bh_trace_fn)(void *context, uint32_t rule, bool matched, const char *why);
@@ -96,6 +107,17 @@ static inline bool bh_policy_mount_required(const struct bh_policy *policy, unsi
 /* For guest-file-open. */
 struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct bh_file_object *file,
                                   const struct bh_trace *trace);
+
+/*
+ * For guest-exec and bulkhead-exec: the rules are those of guest-exec. The program, the arguments position by position,
+ * names of variables and input of an allow must all match; a deny with programs strikes these, under either name.
+ * The rule that is returned has an `exec`.
+ */
+struct bh_decision bh_policy_exec(const struct bh_policy *policy, const struct bh_exec_object *object,
+                                  const struct bh_trace *trace);
+
+/* Is there an allow of this channel with this sandbox (enum bh_sandbox) that is not struck altogether? */
+bool bh_policy_has_sandbox(const struct bh_policy *policy, uint32_t sandbox);
 
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

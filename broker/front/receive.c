@@ -25,7 +25,7 @@ static void foul(struct bh_front *front, uint8_t worker)
 
 static bool take_data(struct bh_front *front, const struct bh_frame *frame, const uint8_t *payload)
 {
-    const struct bh_field *bulk = front->request.row->bulk_ret;
+    const struct bh_field *bulk = front->request.row->bulk_ret[0];
 
     if (!bulk || frame->length == 0 || front->way.streamed + frame->length > bulk->limit)
         return false;

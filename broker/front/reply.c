@@ -82,7 +82,7 @@ void bh_reply_value(struct bh_out *out, const struct bh_command *command, const 
 
     if (command->flags & BH_COMMAND_SENTINEL)
         put(out, "\xff");
-    if (command->bulk_ret) {
+    if (command->bulk_ret[0]) {
         struct bh_base64 nothing = { 0 };
 
         bh_reply_open(out, command);
@@ -102,7 +102,7 @@ void bh_reply_value(struct bh_out *out, const struct bh_command *command, const 
 void bh_reply_open(struct bh_out *out, const struct bh_command *command)
 {
     put(out, "{\"return\": {\"");
-    put(out, command->bulk_ret->name);
+    put(out, command->bulk_ret[0]->name);
     put(out, "\": \"");
 }
 

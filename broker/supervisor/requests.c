@@ -58,6 +58,9 @@ static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_proce
     if (row->may_start_smart && peer == BH_PEER_SMART &&
         s->channels[sender->channel].policy.slice->settings[BH_SET_NVME_SMART])
         return bh_table_find(s, BH_ROLE_SMART, sender->channel, BH_NO_USER);
+    if (row->may_start_spawn && peer == BH_PEER_SPAWN &&
+        bh_policy_has_sandbox(&s->channels[sender->channel].policy, BH_SANDBOX_NONE))
+        return bh_table_find(s, BH_ROLE_SPAWN, sender->channel, BH_NO_USER);
     if (!row->may_start_workers || peer >= BH_WORKER_COUNT)
         return NULL;
     role = bh_roster_worker(peer);
@@ -134,10 +137,32 @@ static bool provide(struct bh_supervisor *s, struct bh_process *process)
     return !process->dying;
 }
 
+/* Each feeder of a spool gets a socket of its own to it. */
+static void introduce_to_spool(struct bh_supervisor *s, struct bh_process *feeder)
+{
+    struct bh_process *spool = bh_table_find(s, BH_ROLE_SPOOL, feeder->channel, BH_NO_USER);
+    int pair[2] = { -1, -1 }, r = spool && provide(s, spool) && spool->pid ? 0 : -EACCES;
+
+    if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        r = -errno;
+    if (r == 0)
+        r = bh_control_send(spool->control, BH_CONTROL_CLIENT, 0, pair[0]);
+    if (r == 0)
+        (void)bh_control_send(feeder->control, BH_CONTROL_PEER, BH_PEER_SPOOL, pair[1]);
+    else if (feeder->control >= 0)
+        (void)bh_control_send(feeder->control, BH_CONTROL_REFUSED, BH_PEER_SPOOL, -1);
+    bh_close_p(&pair[0]);
+    bh_close_p(&pair[1]);
+}
+
 static void answer_start(struct bh_supervisor *s, struct bh_process *sender, uint32_t peer)
 {
     struct bh_process *process = peer_of(s, sender, peer);
 
+    if (bh_roster[sender->role].may_feed_spool && peer == BH_PEER_SPOOL) {
+        introduce_to_spool(s, sender);
+        return;
+    }
     if (bh_roster[sender->role].may_start_guard && peer != BH_PEER_SMART) {
         bh_freeze_asked(s, sender, peer);
         return;
@@ -170,6 +195,7 @@ static struct bh_process *client_of(struct bh_supervisor *s, const struct bh_pro
 {
     enum bh_role role = process->role == BH_ROLE_OPENER  ? BH_ROLE_FS
                         : process->role == BH_ROLE_SMART ? BH_ROLE_STORAGE
+                        : process->role == BH_ROLE_SPAWN ? BH_ROLE_EXEC
                                                          : BH_ROLE_FRONT;
 
     return bh_table_find(s, role, process->channel, BH_NO_USER);
@@ -226,7 +252,7 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
 
     switch (message->op) {
     case BH_CONTROL_START:
-        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard)
+        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard && !row->may_feed_spool)
             return false;
         answer_start(s, sender, message->arg);
         return true;

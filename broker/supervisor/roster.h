@@ -21,6 +21,9 @@ enum bh_role {
     BH_ROLE_HOOK,
     BH_ROLE_STORAGE,
     BH_ROLE_SMART,
+    BH_ROLE_EXEC,
+    BH_ROLE_SPAWN,
+    BH_ROLE_SPOOL,
     BH_ROLE_COUNT
 };
 
@@ -30,7 +33,8 @@ struct bh_role_row {
     bool per_channel;
     bool keeps_running; /* started with the agent, and again whenever it ends; else when it is asked for: a
                            front by its channel, a worker by its front */
-    bool may_start_workers, may_start_openers, may_start_guard, may_start_smart, may_ask_segment,
+    bool may_start_workers, may_start_openers, may_start_guard, may_start_smart, may_start_spawn, may_feed_spool,
+        may_ask_segment,
         may_ask_policy, may_leave; /* control messages it may send */
     int worker;                    /* enum bh_worker_id that it serves, or -1 */
 };

@@ -23,7 +23,7 @@
 #include "protocol/wire/record.h"
 
 #define BH_PROCESS_LABEL_MAX 64 /* "main/opener postgres" */
-#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (5 + BH_PEER_OPENER_MAX))
+#define BH_PROCESSES_MAX (3 + BH_CHANNELS_MAX * (8 + BH_PEER_OPENER_MAX))
 
 /* One row of the process table: it stays when the process dies, and its successor gets what it holds. */
 struct bh_process {

@@ -16,21 +16,27 @@
 
 #include "broker/audit/state.h"
 #include "broker/supervisor/supervisor.h"
+#include "policy/eval.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 
 #define RECORD_QUEUE_BYTES                                                                                   \
     (1024 * 1024) /* per source: some hundred records while the log cannot be written */
 
-_Static_assert(BH_SOURCE_SMART >= BH_WORKER_COUNT, "each process of a channel has its own number");
+_Static_assert(BH_SOURCE_SMART >= BH_WORKER_COUNT &&
+                   BH_SOURCE_OPENER + BH_PEER_OPENER_MAX <= BH_SOURCES_PER_CHANNEL &&
+                   BH_SOURCES_PER_CHANNEL * (BH_CHANNELS_MAX + 1) <= BH_SOURCES_MAX,
+               "each process of a channel has its own number");
 
 static uint32_t source_number(enum bh_role role, int channel, uint32_t user)
 {
-    uint32_t base = 16u * ((uint32_t)channel + 1);
+    uint32_t base = BH_SOURCES_PER_CHANNEL * ((uint32_t)channel + 1);
 
     if (role == BH_ROLE_SMART)
         return base + BH_SOURCE_SMART;
-    return role == BH_ROLE_OPENER ? base + 8 + user : base + (uint32_t)bh_roster[role].worker;
+    if (role == BH_ROLE_SPAWN)
+        return base + BH_SOURCE_SPAWN;
+    return role == BH_ROLE_OPENER ? base + BH_SOURCE_OPENER + user : base + (uint32_t)bh_roster[role].worker;
 }
 
 int bh_table_queue(struct bh_process *process)
@@ -173,7 +179,8 @@ static int assign_openers(struct bh_supervisor *s, int channel)
 
 static int assign_channel(struct bh_supervisor *s, int channel)
 {
-    static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_STORAGE };
+    static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_STORAGE, BH_ROLE_EXEC,
+                                          BH_ROLE_SPOOL };
     char label[BH_PROCESS_LABEL_MAX];
     int r = 0;
 
@@ -184,6 +191,10 @@ static int assign_channel(struct bh_supervisor *s, int channel)
     if (r == 0 && s->channels[channel].policy.slice->settings[BH_SET_NVME_SMART]) {
         label_of(s, BH_ROLE_SMART, channel, BH_NO_USER, label);
         r = seat(s, BH_ROLE_SMART, channel, source_number(BH_ROLE_SMART, channel, BH_NO_USER), label);
+    }
+    if (r == 0 && bh_policy_has_sandbox(&s->channels[channel].policy, BH_SANDBOX_NONE)) {
+        label_of(s, BH_ROLE_SPAWN, channel, BH_NO_USER, label);
+        r = seat(s, BH_ROLE_SPAWN, channel, source_number(BH_ROLE_SPAWN, channel, BH_NO_USER), label);
     }
     return r == 0 ? assign_openers(s, channel) : r;
 }

@@ -96,7 +96,7 @@ static int compare(const char *status, const struct bh_boot *boot, uint32_t fenc
     } rows[] = {
         { BH_FENCE_UID, "Uid:", 10, 4, boot->uid },      { BH_FENCE_UID, "Gid:", 10, 4, boot->gid },
         { BH_FENCE_CAPS, "CapInh:", 16, 1, boot->caps }, { BH_FENCE_CAPS, "CapPrm:", 16, 1, boot->caps },
-        { BH_FENCE_CAPS, "CapEff:", 16, 1, boot->caps }, { BH_FENCE_CAPS, "CapBnd:", 16, 1, boot->caps },
+        { BH_FENCE_CAPS, "CapEff:", 16, 1, boot->caps }, { BH_FENCE_CAPS, "CapBnd:", 16, 1, boot->bound },
         { BH_FENCE_CAPS, "CapAmb:", 16, 1, boot->caps }, { BH_FENCE_NNP, "NoNewPrivs:", 10, 1, 1 },
         { BH_FENCE_SECCOMP, "Seccomp:", 10, 1, 2 },
     };

@@ -88,7 +88,7 @@ static int unroot(const struct plan *plan)
 
 static int bound(const struct plan *plan)
 {
-    return bh_caps_bound(plan->identity->caps);
+    return bh_caps_bound(plan->identity->caps | plan->identity->more_bound);
 }
 
 static int become(const struct plan *plan)
@@ -164,6 +164,12 @@ static const struct step {
     { "die with the supervisor", 0, false, die_with_parent },
 };
 
+/* Others may build a view although their profile speaks of none. */
+static bool has_use_for(const struct bh_profile *profile, uint32_t fence)
+{
+    return !profile->bare && (!profile->spawns || bh_profile_fences(profile) & fence);
+}
+
 static void note_identity(struct bh_boot *boot, const struct bh_identity *identity, uint32_t fences)
 {
     bool changed = fences & BH_FENCE_UID;
@@ -173,6 +179,7 @@ static void note_identity(struct bh_boot *boot, const struct bh_identity *identi
     boot->gid = changed ? identity->gid : getegid();
     boot->n_groups = changed ? identity->n_groups : 0;
     boot->caps = fences & BH_FENCE_CAPS ? identity->caps : 0;
+    boot->bound = boot->caps | (fences & BH_FENCE_CAPS ? identity->more_bound : 0);
 }
 
 int bh_confine_before_exec(const struct bh_profile *profile, const struct bh_identity *identity,
@@ -191,7 +198,8 @@ int bh_confine_before_exec(const struct bh_profile *profile, const struct bh_ide
     for (size_t i = 0; i < BH_ARRAY_SIZE(steps); i++) {
         int r;
 
-        if (off & steps[i].fence || (steps[i].privileged && !privileged) || (profile->bare && steps[i].fence))
+        if (off & steps[i].fence || (steps[i].privileged && !privileged) ||
+            (steps[i].fence && !has_use_for(profile, steps[i].fence)))
             continue;
         *ret_step = steps[i].words;
         r = steps[i].run(&plan);

@@ -89,14 +89,23 @@ struct bh_profile {
     bool own_net;        /* an empty network namespace of its own */
     bool bare; /* not confined: its descriptors are closed and it leads a session, that is all (bulkhead-hook)
                 */
+    bool spawns; /* it runs programs: fences that they would inherit are each program's own affair, so it has only
+                    its uid, its capabilities, its filter, and is not dumpable */
     bool outlives; /* it has something to end when the supervisor dies, and ends by itself */
     uint32_t max_fds, max_memory_mib;
     uint32_t filesize_max_mib; /* RLIMIT_FSIZE; 0 = may not grow any file */
     enum bh_view_kind view;
     uint32_t n_paths;
     const struct bh_view_path *paths; /* fixed paths of the view; the policy may add some */
+    uint8_t unlisted; /* enum bh_unlisted: what becomes of a call that no row has */
     const struct bh_syscall *syscalls;
     uint32_t n_syscalls;
+};
+
+enum bh_unlisted {
+    BH_UNLISTED_KILLS,
+    BH_UNLISTED_REFUSED, /* EPERM: for programs that are not ours */
+    BH_UNLISTED_ALLOWED, /* the table is a deny-list: its rows have errors, and no base rows are added */
 };
 
 /* Who the child becomes. */
@@ -106,6 +115,7 @@ struct bh_identity {
     uint32_t n_groups;
     const gid_t *groups;
     uint64_t caps;
+    uint64_t more_bound; /* spawns: capabilities of the bounding set beyond `caps`, for what it runs */
 };
 
 /*

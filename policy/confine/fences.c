@@ -8,6 +8,8 @@ uint32_t bh_profile_fences(const struct bh_profile *profile)
 
     if (profile->bare)
         return 0;
+    if (profile->spawns)
+        return BH_FENCE_UID | BH_FENCE_CAPS | BH_FENCE_SECCOMP | BH_FENCE_DUMPABLE;
     if (profile->view != BH_VIEW_ALL && profile->view != BH_VIEW_HOST)
         fences |= BH_FENCE_VIEW;
     if (profile->own_net)

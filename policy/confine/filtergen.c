@@ -32,7 +32,7 @@
 
 static const struct bh_profile *const profiles[] = {
     &bh_profile_audit,   &bh_profile_front, &bh_profile_fs,      &bh_profile_info, &bh_profile_opener,
-    &bh_profile_policyc, &bh_profile_thaw,  &bh_profile_storage, &bh_profile_smart
+    &bh_profile_policyc, &bh_profile_thaw,  &bh_profile_storage, &bh_profile_smart, &bh_profile_exec, &bh_profile_spool
 };
 
 /* Capabilities that profiles name; another one shows as its number. */
@@ -41,6 +41,10 @@ static const struct {
     const char *name;
 } capability_names[] = {
     { CAP_DAC_OVERRIDE, "DAC_OVERRIDE" },
+    { CAP_KILL, "KILL" },
+    { CAP_SETGID, "SETGID" },
+    { CAP_SETPCAP, "SETPCAP" },
+    { CAP_SETUID, "SETUID" },
     { CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
     { CAP_SYS_ADMIN, "SYS_ADMIN" },
     { CAP_AUDIT_WRITE, "AUDIT_WRITE" },
@@ -86,7 +90,7 @@ static int by_name(const void *a, const void *b)
 static void collect(const struct bh_profile *profile, struct rows *ret)
 {
     ret->n = 0;
-    for (uint32_t i = 0; i < bh_n_base_syscalls; i++)
+    for (uint32_t i = 0; i < bh_n_base_syscalls && profile->unlisted != BH_UNLISTED_ALLOWED; i++)
         if (!has_own_row(profile, bh_base_syscalls[i].name))
             add_row(ret, &bh_base_syscalls[i]);
     for (uint32_t i = 0; i < profile->n_syscalls; i++)
@@ -117,10 +121,19 @@ static void add_rule(scmp_filter_ctx context, const struct bh_syscall *row)
         fail("libseccomp refuses this row", row->name);
 }
 
+static uint32_t default_action(const struct bh_profile *profile)
+{
+    static const uint32_t actions[] = { [BH_UNLISTED_KILLS] = SCMP_ACT_KILL_PROCESS,
+                                        [BH_UNLISTED_REFUSED] = SCMP_ACT_ERRNO(EPERM),
+                                        [BH_UNLISTED_ALLOWED] = SCMP_ACT_ALLOW };
+
+    return actions[profile->unlisted];
+}
+
 /* The program that libseccomp makes of the rows; the number of instructions. */
 static size_t make_program(const struct bh_profile *profile, struct sock_filter *ret)
 {
-    scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    scmp_filter_ctx context = seccomp_init(default_action(profile));
     _cleanup_close_ int fd = bh_memfd_new("filter", NULL, 0);
     struct rows rows;
     ssize_t size;

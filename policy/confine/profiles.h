@@ -21,6 +21,9 @@ extern const struct bh_profile bh_profile_smart;
 extern const struct bh_profile bh_profile_audit;
 extern const struct bh_profile bh_profile_policyc;
 extern const struct bh_profile bh_profile_thaw;
+extern const struct bh_profile bh_profile_exec;
+extern const struct bh_profile bh_profile_spool;
+extern const struct bh_profile bh_profile_spawn; /* has no filter: it is bare */
 extern const struct bh_profile bh_profile_hook; /* has no filter: it is bare */
 
 extern const struct bh_filter bh_filter_front;
@@ -32,6 +35,8 @@ extern const struct bh_filter bh_filter_smart;
 extern const struct bh_filter bh_filter_audit;
 extern const struct bh_filter bh_filter_policyc;
 extern const struct bh_filter bh_filter_thaw;
+extern const struct bh_filter bh_filter_exec;
+extern const struct bh_filter bh_filter_spool;
 
 extern const struct bh_syscall bh_base_syscalls[];
 extern const uint32_t bh_n_base_syscalls;

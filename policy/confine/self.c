@@ -90,7 +90,7 @@ uint32_t bh_confine_self(const struct bh_profile *profile, const struct bh_filte
     for (size_t i = 0; i < BH_ARRAY_SIZE(steps); i++) {
         if (steps[i].fence == BH_FENCE_SECCOMP && bh_check_attributes(profile, fences, difference))
             refuse(difference);
-        if (!(off & steps[i].fence))
+        if (!(off & steps[i].fence) && (!profile->spawns || bh_profile_fences(profile) & steps[i].fence))
             fences |= take(&steps[i], &self);
     }
     if (bh_check_status(BH_FD_STATUS, boot, fences, difference))

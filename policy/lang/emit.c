@@ -180,6 +180,7 @@ static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, st
         .file = bh_strings_add(&t->strings, line->file),
         .line = line->line,
         .user = BH_NO_USER,
+        .exec = BH_NO_EXEC,
         .verbs = from->verbs,
         .effect = (uint8_t)line->effect,
         .has_object = from->verbs && line->conditional,
@@ -215,8 +216,12 @@ static void add_index(struct tables *t, struct bh_slice *slice)
 
 static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *slice, struct bh_bytes *ret)
 {
-    const void *data[BH_SECTION_COUNT] = { t->rules,   t->index, t->paths,  t->names,
-                                           t->excepts, t->users, t->groups, t->strings.bytes };
+    const void *data[BH_SECTION_COUNT] = {
+        [BH_SECTION_RULES] = t->rules,     [BH_SECTION_INDEX] = t->index,
+        [BH_SECTION_PATHS] = t->paths,     [BH_SECTION_NAMES] = t->names,
+        [BH_SECTION_EXCEPTS] = t->excepts, [BH_SECTION_USERS] = t->users,
+        [BH_SECTION_GROUPS] = t->groups,   [BH_SECTION_STRINGS] = t->strings.bytes,
+    };
     size_t size = sizeof(*slice);
     char *bytes;
 

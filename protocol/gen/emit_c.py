@@ -148,8 +148,8 @@ def type_table(s):
 
 
 def bulk(struct):
-    at = next((i for i, m in enumerate(struct.members if struct else ()) if m.bulk), None)
-    return "NULL" if at is None else f"&fields_{struct.c}[{at}]"
+    """The bulk members, as pointers to their fields."""
+    return [f"&fields_{struct.c}[{i}]" for i, m in enumerate(struct.members if struct else ()) if m.bulk] or ["NULL"]
 
 
 def command_row(c):
@@ -161,7 +161,7 @@ def command_row(c):
              f".deadline_ms = {c.deadline}", f".reply_max = {c.reply_max}", f".classes = {classes}",
              f".args = {f'&type_{c.args.c}' if c.args else 'NULL'}",
              f".ret = {f'&type_{c.ret.c}' if c.ret else 'NULL'}", f".bare = {str(c.bare).lower()}",
-             f".bulk_arg = {bulk(c.args)}", f".bulk_ret = {bulk(c.ret)}"]
+             f".bulk_arg = {bulk(c.args)[0]}", f".bulk_ret = {{ {', '.join(bulk(c.ret))} }}"]
     return f"    [BH_CMD_{upper(c.name)}] = {{\n" + "".join(f"        {p},\n" for p in parts) + "    },\n"
 
 

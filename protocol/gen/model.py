@@ -226,8 +226,8 @@ class Loader:
                     self.fail(here, f'its C name "{word}" is taken by {taken[word]}')
                 taken[word] = node.name
             result.append(node)
-        if sum(m.bulk for m in result) > 1:
-            self.fail(path, "at most one member may be bulk")
+        if sum(m.bulk for m in result) > (1 if is_arg else 2):
+            self.fail(path, "at most one argument, and two members of what is returned, may be bulk")
         return result
 
     def struct(self, name, user=None):

@@ -20,7 +20,7 @@
 #define BH_BOOT_MAGIC 0x424f4f54u
 #define BH_CHANNEL_NAME_MAX 32 /* bytes with the NUL: [a-z][a-z0-9-]* */
 #define BH_SOURCES_MAX                                                                                       \
-    256u /* processes that write audit records: see protocol/wire/record.h for their numbers */
+    512u /* processes that write audit records: see protocol/wire/record.h for their numbers */
 
 /* Fences, as bits: what a profile asks for and what a process got. */
 enum bh_fence {
@@ -46,7 +46,8 @@ struct bh_boot {
     uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */
     uint32_t uid, gid;
-    uint64_t caps;                    /* what the five sets must show */
+    uint64_t caps;                    /* what the five sets must show, */
+    uint64_t bound;                   /* but for the bounding set */
     uint32_t required, off;           /* fences, as the policy says; for a process that has no slice of it */
     uint32_t edition;                 /* of the slice that it starts with */
     uint8_t log_verbose, log_stamped; /* how it writes to the log it inherits: bh_log_style */

@@ -40,6 +40,7 @@ struct exchange {
     uint16_t op;   /* BH_CONTROL_START, BH_CONTROL_POLICY or BH_CONTROL_QUIET */
     uint32_t peer; /* START: which one */
     uint32_t arg;  /* of the answer */
+    bh_control_client_fn client; /* whom clients go to that are introduced meanwhile, or NULL */
 };
 
 /* -EAGAIN: about a peer that an earlier call gave up waiting for. Anything else would be lost, so it ends us.
@@ -55,6 +56,10 @@ static int judge(struct exchange *exchange, const struct bh_control *message, in
         return start && message->arg == exchange->peer ? -EACCES : -EAGAIN;
     if (message->op == BH_CONTROL_POLICY && with_fd && !start)
         return bh_take_fd(fd);
+    if (message->op == BH_CONTROL_CLIENT && with_fd && exchange->client) {
+        exchange->client(message->arg, bh_take_fd(fd));
+        return -EAGAIN;
+    }
     if (message->op == BH_CONTROL_QUIET && !with_fd)
         return exchange->op == BH_CONTROL_QUIET ? 0 : -EAGAIN;
     return -EPROTO;
@@ -100,9 +105,9 @@ int bh_control_quiet(int socket, int timeout_ms)
     return ask(socket, &exchange, timeout_ms);
 }
 
-int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size)
+int bh_control_policy(int socket, int timeout_ms, bh_control_client_fn client, uint32_t *ret_size)
 {
-    struct exchange exchange = { .op = BH_CONTROL_POLICY };
+    struct exchange exchange = { .op = BH_CONTROL_POLICY, .client = client };
     int fd = ask(socket, &exchange, timeout_ms);
 
     if (fd >= 0)

@@ -22,7 +22,8 @@ enum bh_control_op {
     BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
     BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
     BH_CONTROL_CLIENT,  /* front: arg: enum bh_client_kind; fd: the connection or port to serve. guard: arg:
-                           slot of  the channel; fd: the socket to its storage worker */
+                           slot of  the channel; fd: the socket to its storage worker. spool: arg: 0; fd: the socket
+                           to an exec worker or spawner */
     BH_CONTROL_SOURCE, /* arg: source number, + BH_SOURCES_MAX if it is a former owner's; fd: receiving end of
                           its record queue (audit) */
     BH_CONTROL_POLICY, /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
@@ -52,6 +53,9 @@ struct bh_control {
 #define BH_PEER_GUARD 48u /* bulkhead-thaw */
 #define BH_PEER_HOOK 49u  /* bulkhead-hook; refused if no hooks are configured, or others run */
 #define BH_PEER_SMART 50u /* bulkhead-smart; refused if the policy does not say `set nvme-smart yes` */
+/* What an exec worker asks for. */
+#define BH_PEER_SPOOL 51u /* a socket of its own to the channel's bulkhead-spool */
+#define BH_PEER_SPAWN 52u /* bulkhead-spawn; refused if no rule of the channel says `sandbox none` */
 
 /* `fd` may be -1. 0 or -errno. */
 int bh_control_send(int socket, uint16_t op, uint32_t arg, int fd);
@@ -68,5 +72,11 @@ int bh_control_start(int socket, uint32_t peer, int timeout_ms);
 /* Has the supervisor see to it that the audit process is not within a write. 0, or as bh_control_start. */
 int bh_control_quiet(int socket, int timeout_ms);
 
-/* Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. */
-int bh_control_policy(int socket, int timeout_ms, uint32_t *ret_size);
+/* Takes over `fd`, which came with a BH_CONTROL_CLIENT and its `arg`. */
+typedef void (*bh_control_client_fn)(uint32_t arg, int fd);
+
+/*
+ * Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. Clients that
+ * are introduced meanwhile go to `client`, if that is not NULL.
+ */
+int bh_control_policy(int socket, int timeout_ms, bh_control_client_fn client, uint32_t *ret_size);

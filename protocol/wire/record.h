@@ -5,8 +5,7 @@
  * to the client can name it: number = sequence * BH_SOURCES_MAX + source, the sequence
  * counted in the writer's state page. Who wrote it is not in the message: it is the
  * socket it came through. Source 0 is the supervisor, 1 the guard of what is frozen, 2 the freeze hooks; the
- * others are 16 * (channel index + 1) + role, role = enum bh_worker_id, or 8 + index of the user for an
- * opener.
+ * others are BH_SOURCES_PER_CHANNEL * (channel index + 1) + role: enum bh_worker_id, or one of the numbers below.
  *
  * Sending never blocks. The queue is the socket's buffer, one per source, so nobody
  * floods another's evidence out.
@@ -30,7 +29,10 @@
 
 #define BH_SOURCE_GUARD 1u
 #define BH_SOURCE_HOOKS 2u
-#define BH_SOURCE_SMART 7u /* of its channel's numbers */
+#define BH_SOURCES_PER_CHANNEL 32u
+#define BH_SOURCE_SMART 16u /* of its channel's numbers */
+#define BH_SOURCE_SPAWN 17u
+#define BH_SOURCE_OPENER 24u /* + index of its user */
 
 enum bh_record_kind {
     BH_RECORD_ACT = 1, /* about to be done; queued before it is done */

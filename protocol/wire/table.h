@@ -83,6 +83,8 @@ enum bh_audit_mode {
     BH_AUDIT_COUNT, /* counted: one summary a minute */
 };
 
+#define BH_BULK_RET_MAX 2u /* members that one command may return in pieces */
+
 /* One command. The index in bh_commands[] is its number on the wire and in a policy (enum bh_command_id). */
 struct bh_command {
     const char *name;
@@ -99,7 +101,7 @@ struct bh_command {
     const struct bh_type *ret;       /* NULL: answers {} */
     bool bare;                       /* ret has one member and is answered without its braces */
     const struct bh_field *bulk_arg; /* the one bulk argument, or NULL */
-    const struct bh_field *bulk_ret; /* the one bulk return member, or NULL */
+    const struct bh_field *bulk_ret[BH_BULK_RET_MAX]; /* the bulk return members in their order; NULL: no more */
 };
 
 /*

@@ -100,15 +100,15 @@ static void test_policy_comes(void **state)
     (void)state;
     assert_int_equal(bh_control_send(theirs, BH_CONTROL_PEER, 3, theirs), 0); /* asked for earlier */
     assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, theirs), 0);
-    fd = bh_control_policy(ours, 1000, &size);
+    fd = bh_control_policy(ours, 1000, NULL, &size);
     assert_true(fd >= 0);
     assert_int_equal(size, 4711);
     (void)close(fd);
     assert_int_equal(bh_control_recv(theirs, &request, &none), 1);
     assert_int_equal(request.op, BH_CONTROL_POLICY);
-    assert_int_equal(bh_control_policy(ours, 1, &size), -ETIMEDOUT);
+    assert_int_equal(bh_control_policy(ours, 1, NULL, &size), -ETIMEDOUT);
     assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, -1), 0);
-    assert_int_equal(bh_control_policy(ours, 1000, &size), -EPROTO);
+    assert_int_equal(bh_control_policy(ours, 1000, NULL, &size), -EPROTO);
     assert_int_equal(bh_control_send(theirs, BH_CONTROL_POLICY, 4711, theirs), 0);
     assert_int_equal(bh_control_start(ours, 3, 1000), -EPROTO);
 }

@@ -26,10 +26,10 @@ bool bh_is_outdated(const struct bh_worker *worker)
     return __atomic_load_n(&worker->state->edition, __ATOMIC_ACQUIRE) != worker->edition;
 }
 
-static int fetch(struct bh_policy *ret)
+static int fetch(struct bh_policy *ret, bh_control_client_fn client)
 {
     uint32_t size;
-    _cleanup_close_ int fd = bh_control_policy(BH_FD_CONTROL, FETCH_MS, &size);
+    _cleanup_close_ int fd = bh_control_policy(BH_FD_CONTROL, FETCH_MS, client, &size);
 
     return fd < 0 ? fd : bh_policy_take(ret, fd, size);
 }
@@ -42,7 +42,7 @@ int bh_renew(struct bh_worker *worker, const struct bh_worker_main *main)
 
     if (edition == worker->edition)
         return 0;
-    r = fetch(&next);
+    r = fetch(&next, main->client);
     if (r < 0) {
         bh_log(BH_LOG_ERROR, "the new policy cannot be had: %s", strerror(-r));
         return -EPIPE;

@@ -28,6 +28,8 @@ void bh_worker_start(struct bh_worker *worker, const struct bh_worker_main *main
         main->prepare(worker);
     if (main->paths)
         n_paths = main->paths(worker, &paths);
+    if (main->profile->bare)
+        return;
     settings = worker->policy.slice->settings;
     worker->state->fences =
         bh_confine_self(main->profile, main->filter, worker->boot, paths, n_paths,

@@ -6,6 +6,7 @@
  * The policy may change between two calls (renew.c); a call is decided under the newest when it is whole.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,7 +53,12 @@ static int refuse_frozen(struct bh_call *call)
                           "Command %s has been disabled: the agent is in frozen state", call->command->name);
 }
 
-/* guest-file-open is judged by its handler, on the object. */
+/* What is judged by its handler, on the object; it writes its own records. */
+static bool has_object(uint16_t command)
+{
+    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC || command == BH_CMD_BULKHEAD_EXEC;
+}
+
 static int decide(struct bh_call *call, uint16_t command)
 {
     const struct bh_policy *policy = &call->worker->policy;
@@ -62,7 +68,7 @@ static int decide(struct bh_call *call, uint16_t command)
 
     if (word == BH_FROZEN_REFUSES)
         return refuse_frozen(call);
-    if (command == BH_CMD_GUEST_FILE_OPEN || word == BH_FROZEN_GRANTS)
+    if (has_object(command) || word == BH_FROZEN_GRANTS)
         return 0;
     decision = bh_policy_command(policy, command, NULL);
     if (decision.verdict == BH_VERDICT_ALLOW)
@@ -97,7 +103,7 @@ static void record_result(struct bh_call *call, int r)
 /* The handler with its records around it. A handler that judges its object writes its own. */
 static int act(struct bh_call *call, const struct bh_op *op, const void *args, void *ret)
 {
-    bool each = call->command->audit == BH_AUDIT_EACH && op->command != BH_CMD_GUEST_FILE_OPEN;
+    bool each = call->command->audit == BH_AUDIT_EACH && !has_object(op->command);
     struct bh_record record = { 0 };
     int r = 0;
 
@@ -256,6 +262,20 @@ static void limit_read(struct bh_worker *worker, int due, bool woken)
         worker->read_ms = want;
 }
 
+/* Waits for the front, and for what else the worker watches. 0: the front's socket can be read; -EAGAIN: it is time
+ * for something else. */
+static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main, int due)
+{
+    struct pollfd fds[] = { { .fd = BH_FD_PEER, .events = POLLIN },
+                            { .fd = main->watched(worker), .events = POLLIN } };
+
+    if (poll(fds, 2, due) < 0 && errno != EINTR)
+        return -errno;
+    if (fds[1].revents)
+        main->ready(worker);
+    return fds[0].revents ? 0 : -EAGAIN;
+}
+
 /* 1 = a packet, 0 = the front is gone, or -errno. */
 static int next_packet(struct bh_worker *worker, const struct bh_worker_main *main, struct bh_intake *intake,
                        struct bh_frame *frame, struct bh_tail *tail)
@@ -263,8 +283,14 @@ static int next_packet(struct bh_worker *worker, const struct bh_worker_main *ma
     int r = 0;
 
     do {
-        limit_read(worker, keep_time(worker, main, intake), r == -EAGAIN);
-        r = bh_frame_recv(BH_FD_PEER, frame, bh_intake_room(intake), tail);
+        int due = keep_time(worker, main, intake);
+
+        if (main->watched)
+            r = wait_for_front(worker, main, due);
+        else
+            limit_read(worker, due, r == -EAGAIN);
+        if (!main->watched || r == 0)
+            r = bh_frame_recv(BH_FD_PEER, frame, bh_intake_room(intake), tail);
         if (r == -EAGAIN)
             bh_intake_trim(intake);
     } while (r == -EAGAIN);

@@ -19,6 +19,7 @@
 #include "protocol/base/arena.h"
 #include "protocol/base/err.h"
 #include "protocol/wire/boot.h"
+#include "protocol/wire/control.h"
 #include "protocol/wire/frozen.h"
 #include "protocol/wire/op.h"
 #include "protocol/wire/record.h"
@@ -66,6 +67,13 @@ struct bh_worker_main {
     /* Milliseconds until `tick` wants to be called, -1 = never; both may be NULL. */
     int (*next_tick)(struct bh_worker *worker);
     void (*tick)(struct bh_worker *worker);
+    /* A descriptor that is waited for beside the front's socket; `ready` is called when it can be read, and before a
+     * call that came at the same time. Both may be NULL. */
+    int (*watched)(struct bh_worker *worker);
+    void (*ready)(struct bh_worker *worker);
+    /* The supervisor introduces a client of another kind (BH_CONTROL_CLIENT) while an answer of its is waited for;
+     * takes `fd` over. May be NULL: then that ends the process. */
+    bh_control_client_fn client;
     /* The policy is another one now; may be NULL. */
     void (*renewed)(struct bh_worker *worker);
     /* True: it holds nothing that would be lost, and a successor would serve better; may be NULL. */
