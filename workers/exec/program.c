@@ -99,7 +99,7 @@ static int follow(struct walk *walk, int link, const char *left)
     n = readlinkat(link, "", target, sizeof(target));
     if (n < 0 || (size_t)n == sizeof(target))
         return n < 0 ? -errno : -ENAMETOOLONG;
-    len = snprintf(joined, sizeof(joined), "%.*s/%s", (int)n, target, left);
+    len = snprintf(joined, sizeof(joined), "%.*s%s", (int)n, target, left);
     if (len < 0 || (size_t)len >= sizeof(joined))
         return -ENAMETOOLONG;
     memcpy(walk->rest, joined, (size_t)len + 1);
