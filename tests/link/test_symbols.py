@@ -32,6 +32,7 @@ FORBIDDEN = {
     "bulkhead-fs": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-storage": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-thaw": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
+    "bulkhead-spool": OPEN | NETWORK | {"socketpair", "memfd_create"} | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir"},
     "bulkhead-smart": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir"},
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
@@ -42,7 +43,8 @@ FORBIDDEN = {
 }
 # May be in a library that all share, but not named by the program's own objects.
 FORBIDDEN_OWN = {"bulkhead-front": PASSING, "bulkhead-info": PASSING, "bulkhead-storage": {"bh_memfd_new"},
-                 "bulkhead-thaw": {"bh_memfd_new"}, "bulkhead-smart": {"bh_memfd_new", "sendmsg"}}
+                 "bulkhead-thaw": {"bh_memfd_new"}, "bulkhead-smart": {"bh_memfd_new", "sendmsg"},
+                 "bulkhead-spool": {"bh_memfd_new", "sendmsg"}}
 SHARED = {"fd.c.o"}
 
 
