@@ -1,0 +1,195 @@
+"""What the tests of guest-exec share: an execution from its start to its result, a place whose folders are root's, who is
+left in /proc, and whether another channel is answered meanwhile.
+
+Programs that a policy names must lie where nobody but root may write, so not below /tmp: a Place is a file system of the
+test's own in a mount namespace of the test's own, which agents that are started meanwhile see.
+"""
+
+import base64
+import collections
+import contextlib
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+from harness import BUILD, wait_for
+from images import OwnMounts
+
+MNT = pathlib.Path("/mnt")
+FLIP = BUILD / "tests" / "e2e" / "flip"
+FIELDS = ("exitcode", "signal", "out", "err", "out_truncated", "err_truncated")
+Ended = collections.namedtuple("Ended", FIELDS)
+
+
+def request(path, *arguments, capture=True, env=None, stdin=None):
+    """The arguments of guest-exec. None leaves a member out; `stdin` is bytes."""
+    members = {"path": str(path), "arg": [str(word) for word in arguments] or None, "env": env, "capture-output": capture,
+               "input-data": None if stdin is None else base64.b64encode(stdin).decode()}
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def begin(client, path, *arguments, **options):
+    """Its number."""
+    got = client.ok("guest-exec", request(path, *arguments, **options), timeout=30)
+    assert set(got) == {"pid"} and isinstance(got["pid"], int) and got["pid"] > 0
+    return got["pid"]
+
+
+def poll(client, number, seconds=10):
+    """The reply that says that it is over, as it came. Such a reply comes once."""
+    pause, end = 0.001, time.monotonic() + seconds
+    while "return" in (reply := client.call("guest-exec-status", {"pid": number}, timeout=30)):
+        if reply["return"]["exited"]:
+            return reply
+        assert reply["return"] == {"exited": False}, "nothing else is told of what still runs"
+        assert time.monotonic() < end, f"{number} still runs after {seconds} s"
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+    return reply
+
+
+def ended(got):
+    """What an execution's last reply holds, base64 undone; None where a member is absent."""
+    got = dict(got)
+    assert got.pop("exited") is True and ("exitcode" in got) != ("signal" in got), got
+    for name in ("out", "err"):
+        assert (f"{name}-data" in got) == (f"{name}-truncated" in got), got
+        if f"{name}-data" in got:
+            got[name] = base64.b64decode(got.pop(f"{name}-data"), validate=True)
+            assert got[name], "what is empty is left out"
+    row = Ended(*(got.pop(name.replace("_", "-"), None) for name in FIELDS))
+    assert not got, f"members that do not exist: {got}"
+    return row
+
+
+def finish(client, number, seconds=10):
+    reply = poll(client, number, seconds)
+    assert "return" in reply, reply
+    return ended(reply["return"])
+
+
+def run(client, path, *arguments, seconds=10, **options):
+    """An execution from start to end."""
+    return finish(client, begin(client, path, *arguments, **options), seconds)
+
+
+def text(client, path, *arguments, **options):
+    """What a program writes that must succeed."""
+    got = run(client, path, *arguments, **options)
+    assert got.exitcode == 0, got
+    return (got.out or b"").decode()
+
+
+def shell(client, script, **options):
+    """The same of a script of sh."""
+    return run(client, "/bin/sh", "-c", script, **options)
+
+
+# Who is there.
+
+def carriers(mark):
+    """Processes that have these bytes among their arguments or in their environment, but for this one. Zombies have neither."""
+    found, wanted = {}, mark.encode()
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            folder = pathlib.Path("/proc", name)
+            if wanted in (folder / "cmdline").read_bytes() or wanted in (folder / "environ").read_bytes():
+                found[int(name)] = (folder / "cmdline").read_bytes()
+    return found
+
+
+def nobody_carries(mark, seconds=5):
+    wait_for(lambda: not carriers(mark), seconds, f"the processes of {mark} to end: {carriers(mark)}")
+
+
+class Marks:
+    """A word per execution that all its processes carry, to find who is left."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+        return f"bh-mark-{os.getpid()}-{self.count}"
+
+
+mark = Marks()
+
+
+# Another channel.
+
+class Pings:
+    """Asks on a connection of its own, in a thread, while something else goes on."""
+
+    LIMIT = 2.0  # seconds that an answer may take on a busy machine
+
+    def __init__(self, client):
+        self.client, self.times, self.failed = client, [], None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.ask)
+
+    def ask(self):
+        try:
+            while not self.over.is_set():
+                start = time.monotonic()
+                self.client.ok("guest-ping", timeout=self.LIMIT)
+                self.times.append(time.monotonic() - start)
+                time.sleep(0.002)
+        except Exception as error:
+            self.failed = error
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.over.set()
+        self.thread.join()
+        self.client.close()
+        if kind is None:
+            assert not self.failed, f"a ping failed after {len(self.times)}: {self.failed!r}"
+            assert self.times and max(self.times) < self.LIMIT
+            print(f"{len(self.times)} pings, p99 {1000 * self.p99():.1f} ms, longest {1000 * max(self.times):.1f} ms")
+
+    def p99(self):
+        return sorted(self.times)[len(self.times) * 99 // 100]
+
+
+# Where programs lie.
+
+def write(path, data, mode=0o755, owner=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    return path
+
+
+def copy(source, path, **more):
+    return write(path, pathlib.Path(source).read_bytes(), **more)
+
+
+@contextlib.contextmanager
+def trusted_place():
+    """/mnt, empty, in memory, root's."""
+    namespace = OwnMounts()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", MNT], check=True)
+        try:
+            yield MNT
+        finally:
+            subprocess.run(["umount", "-l", MNT], check=True)
+    finally:
+        namespace.leave()
+
+
+def compile_c(source, path, *options):
+    """A program from a few lines of C, at `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cc", "-x", "c", "-O1", "-w", "-o", path, "-", *options], input=source.encode(), check=True)
+    path.chmod(0o755)
+    return path
