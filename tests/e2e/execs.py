@@ -8,17 +8,20 @@ test's own in a mount namespace of the test's own, which agents that are started
 import base64
 import collections
 import contextlib
+import hashlib
+import json
 import os
 import pathlib
 import subprocess
 import threading
 import time
 
-from harness import BUILD, wait_for
+from harness import BUILD, ROOT, Agent, Client, wait_for
 from images import OwnMounts
 
 MNT = pathlib.Path("/mnt")
 FLIP = BUILD / "tests" / "e2e" / "flip"
+COMMANDS = len(json.loads((ROOT / "protocol" / "schema.json").read_text())["commands"])
 FIELDS = ("exitcode", "signal", "out", "err", "out_truncated", "err_truncated")
 Ended = collections.namedtuple("Ended", FIELDS)
 
@@ -85,6 +88,41 @@ def text(client, path, *arguments, **options):
 def shell(client, script, **options):
     """The same of a script of sh."""
     return run(client, "/bin/sh", "-c", script, **options)
+
+
+# Agents with a policy of the test's own.
+
+def rule(name, program, *lines, on=None):
+    """The text of an allow; `program` is a path, or what stands behind the word."""
+    block = "\n    ".join([f"program {program}" if '"' in str(program) or program == "any" else f'program "{program}"', *lines])
+    return f"rule {name}: allow guest-exec{f' on {on}' if on else ''} {{\n    {block}\n}}\n"
+
+
+def policy(*parts, on=""):
+    return f"policy 1\ncommands {COMMANDS}\nallow @sync, @info{on}\n" + "\n".join(parts) + "\n"
+
+
+class Pair(Agent):
+    """An agent with the channels alpha, which is asked if nothing is said, and beta."""
+
+    def __init__(self, folder, *parts):
+        self.sockets = {name: folder / f"{name}.sock" for name in ("alpha", "beta")}
+        channels = [f"channel {name} unix-listen:{path}" for name, path in self.sockets.items()]
+        super().__init__(folder / "agent", policy(*channels, *parts, on=" on alpha, beta"))
+        self.socket = self.sockets["alpha"]
+
+    def client(self, timeout=10.0, channel="alpha"):
+        return Client(self.sockets[channel], timeout)
+
+
+def refusal(agent, client, arguments, command="guest-exec"):
+    """(code, its audit record) of a request that must not be granted. What fails before it is judged has no record."""
+    kind, words, code, number = client.error(command, arguments, timeout=30)
+    assert code is not None, words
+    record = agent.record(number) if number else None
+    if record:
+        assert (record["kind"], record["cmd"], record["code"]) == ("refused", command, f"BH{code}"), record
+    return code, record
 
 
 # Who is there.
@@ -173,6 +211,10 @@ def copy(source, path, **more):
     return write(path, pathlib.Path(source).read_bytes(), **more)
 
 
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
 @contextlib.contextmanager
 def trusted_place():
     """/mnt, empty, in memory, root's."""
@@ -193,3 +235,39 @@ def compile_c(source, path, *options):
     subprocess.run(["cc", "-x", "c", "-O1", "-w", "-o", path, "-", *options], input=source.encode(), check=True)
     path.chmod(0o755)
     return path
+
+
+# Shows itself: its arguments, then its environment, then as whom it runs.
+SHOW = r'''
+#include <stdio.h>
+#include <unistd.h>
+extern char **environ;
+int main(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) printf("[%s]", argv[i]);
+    for (char **e = environ; *e; e++) printf("{%s}", *e);
+    printf("(%d)", (int)geteuid());
+    return 0;
+}
+'''
+# Tries to connect to each socket that it is told, `@` for abstract ones.
+CONNECT = r'''
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        struct sockaddr_un to = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0), result;
+        strcpy(to.sun_path, argv[i]);
+        if (argv[i][0] == '@') to.sun_path[0] = 0;
+        result = fd < 0 ? -1 : connect(fd, (void *)&to, sizeof(sa_family_t) + strlen(argv[i]));
+        printf("%s %s\n", argv[i], result == 0 ? "connected" : strerror(errno));
+    }
+    return 0;
+}
+'''
