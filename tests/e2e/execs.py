@@ -12,7 +12,9 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -92,14 +94,10 @@ def shell(client, script, **options):
 
 # Agents with a policy of the test's own.
 
-def rule(name, program, *lines, on=None):
+def rule(name, program, *lines, on="alpha"):
     """The text of an allow; `program` is a path, or what stands behind the word."""
     block = "\n    ".join([f"program {program}" if '"' in str(program) or program == "any" else f'program "{program}"', *lines])
-    return f"rule {name}: allow guest-exec{f' on {on}' if on else ''} {{\n    {block}\n}}\n"
-
-
-def policy(*parts, on=""):
-    return f"policy 1\ncommands {COMMANDS}\nallow @sync, @info{on}\n" + "\n".join(parts) + "\n"
+    return f"rule {name}: allow guest-exec on {on} {{\n    {block}\n}}\n"
 
 
 class Pair(Agent):
@@ -107,8 +105,9 @@ class Pair(Agent):
 
     def __init__(self, folder, *parts):
         self.sockets = {name: folder / f"{name}.sock" for name in ("alpha", "beta")}
-        channels = [f"channel {name} unix-listen:{path}" for name, path in self.sockets.items()]
-        super().__init__(folder / "agent", policy(*channels, *parts, on=" on alpha, beta"))
+        lines = [f"channel {name} unix-listen:{path}" for name, path in self.sockets.items()]
+        super().__init__(folder / "agent", "\n".join(["policy 1", f"commands {COMMANDS}", *lines, "allow @sync, @info on alpha, beta",
+                                                      *parts, ""]))
         self.socket = self.sockets["alpha"]
 
     def client(self, timeout=10.0, channel="alpha"):
@@ -227,6 +226,25 @@ def trusted_place():
             subprocess.run(["umount", "-l", MNT], check=True)
     finally:
         namespace.leave()
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder on the disk that every user may walk through."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="bh-", dir="/tmp"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def serving(rules):
+    """A Pair under what rules() gives, which puts its programs into the place before."""
+    with scratch() as folder, trusted_place(), Pair(folder, *rules()) as agent:
+        assert agent.status()["policy"]["state"] == "loaded", agent.log_text()
+        yield agent
 
 
 def compile_c(source, path, *options):

@@ -3,15 +3,13 @@
 What is run here would be bounded by itself too, were the agent to fail: this machine is not ours alone.
 """
 
-import pathlib
 import shutil
 import signal
-import tempfile
 import time
 
 import pytest
 
-from execs import (MNT, Pair, Pings, begin, carriers, compile_c, finish, mark, nobody_carries, poll, rule, run, trusted_place)
+from execs import MNT, Pair, Pings, begin, carriers, compile_c, finish, mark, nobody_carries, poll, rule, run, serving
 from harness import MIB, memory, split_error, wait_for
 
 pytestmark = pytest.mark.root
@@ -70,11 +68,11 @@ def rules():
     texts = []
     for name, lines in SANDBOXES.items():
         of = [*lines, 'env "MARK"', "rest any"]
-        texts += [rule(f"{name}-sh", write_sh(name), *of, "timeout 60s", "stdin yes", on="alpha"),
-                  rule(f"{name}-brief", write_sh(f"{name}-brief"), *of, "timeout 1s", "output 1M", "stdin yes", on="alpha"),
-                  rule(f"{name}-bomb", program("bomb", name), *of, "timeout 2s", f"pids {PIDS}", on="alpha"),
-                  rule(f"{name}-hog", program("hog", name), *of, "timeout 20s", "memory 64M", on="alpha"),
-                  rule(f"{name}-daemon", program("daemon", name), *of, "timeout 1s", on="alpha")]
+        texts += [rule(f"{name}-sh", write_sh(name), *of, "timeout 60s", "stdin yes"),
+                  rule(f"{name}-brief", write_sh(f"{name}-brief"), *of, "timeout 1s", "output 1M", "stdin yes"),
+                  rule(f"{name}-bomb", program("bomb", name), *of, "timeout 2s", f"pids {PIDS}"),
+                  rule(f"{name}-hog", program("hog", name), *of, "timeout 20s", "memory 64M"),
+                  rule(f"{name}-daemon", program("daemon", name), *of, "timeout 1s")]
     return texts
 
 
@@ -90,15 +88,8 @@ def write_sh(name):
 
 @pytest.fixture(scope="module")
 def agent():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="bh-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        with trusted_place():
-            with Pair(folder, *rules()) as pair:
-                assert pair.status()["policy"]["state"] == "loaded", pair.log_text()
-                yield pair
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with serving(rules) as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -212,18 +203,16 @@ def test_many_at_once(client):
 # A client that never asks.
 
 @pytest.fixture
-def careless(tmp_path):
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="bh-", dir="/tmp"))
+def careless(folder):
     agents = []
 
     def start(*lines):
-        agents.append(Pair(folder, *lines, rule("sh", "/bin/sh", "rest any", 'env "MARK"', "sandbox plain", "user nobody", on="alpha"),
-                           rule("true", "/bin/true", "sandbox plain", "user nobody", on="alpha")).start())
+        agents.append(Pair(folder, *lines, rule("sh", "/bin/sh", "rest any", 'env "MARK"', "sandbox plain", "user nobody"),
+                           rule("true", "/bin/true", "sandbox plain", "user nobody")).start())
         return agents[0]
     yield start
     for agent in agents:
         agent.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_1024_results_that_nobody_fetches(careless):

@@ -6,14 +6,11 @@ Each program is a copy of one that shows its arguments, environment and user, in
 
 import json
 import os
-import pathlib
-import shutil
-import tempfile
 import time
 
 import pytest
 
-from execs import (MNT, SHOW, Pair, begin, compile_c, copy, digest, finish, refusal, request, rule, run, trusted_place, write)
+from execs import MNT, SHOW, begin, compile_c, copy, digest, finish, refusal, request, rule, run, serving, write
 from harness import wait_for
 
 pytestmark = pytest.mark.root
@@ -57,40 +54,33 @@ FILES |= {f"{folder}{deep}": MNT / folder / deep.lstrip("-") / "tool" for folder
 
 
 def rules():
+    furnish()
     of = {"restart-nginx": rule("restart-nginx", BIN / "systemctl", 'args "restart" { "nginx.service", "php-fpm.service" }',
-                                "user root", "sandbox diag", "timeout 60s", "output 64K", on="alpha"),
+                                "user root", "sandbox diag", "timeout 60s", "output 64K"),
           "log-tail": rule("log-tail", BIN / "journalctl", f'sha256 "{digest(BIN / "journalctl")}"', 'env "LANG"',
-                           'args "-u" glob "app-*.service" "-n" int 1..500', on="alpha"),
-          "pinned": rule("pinned", BIN / "pinned", f'sha256 "{"0" * 64}"', "rest any", on="alpha"),
-          "files": rule("files", BIN / "files", f'args beneath "{MNT}/data"', on="alpha"),
-          "words": rule("words", BIN / "words", "args any", on="alpha"),
-          "dashes": rule("dashes", BIN / "dashes", "args any dash ok", on="alpha"),
-          "free": rule("free", BIN / "free", "rest any", 'env "LANG" "A"', on="alpha"),
-          "pathed": rule("pathed", BIN / "pathed", "search yes", 'env "PATH"', on="alpha"),
-          "reader": rule("reader", BIN / "reader", "stdin yes", on="alpha"),
-          "echo": rule("echo", BIN / "echo", "rest any", on="alpha"),
-          "box": rule("box", BIN / "busybox", "args any any", on="alpha"),
-          "sleeper": rule("sleeper", BIN / "sleeper", "rest any", "concurrent 2", on="alpha"),
-          "limited": rule("limited", BIN / "limited", "rate 3/min", on="alpha"),
-          "two-names": rule("two-names", f'"{BIN}/forbidden" "{BIN}/also-forbidden"', "rest any", on="alpha"),
+                           'args "-u" glob "app-*.service" "-n" int 1..500'),
+          "pinned": rule("pinned", BIN / "pinned", f'sha256 "{"0" * 64}"', "rest any"),
+          "files": rule("files", BIN / "files", f'args beneath "{MNT}/data"'),
+          "words": rule("words", BIN / "words", "args any"),
+          "dashes": rule("dashes", BIN / "dashes", "args any dash ok"),
+          "free": rule("free", BIN / "free", "rest any", 'env "LANG" "A"'),
+          "pathed": rule("pathed", BIN / "pathed", "search yes", 'env "PATH"'),
+          "reader": rule("reader", BIN / "reader", "stdin yes"),
+          "echo": rule("echo", BIN / "echo", "rest any"),
+          "box": rule("box", BIN / "busybox", "args any any"),
+          "sleeper": rule("sleeper", BIN / "sleeper", "rest any", "concurrent 2"),
+          "limited": rule("limited", BIN / "limited", "rate 3/min"),
+          "two-names": rule("two-names", f'"{BIN}/forbidden" "{BIN}/also-forbidden"', "rest any"),
           "no-forbidden": f'rule no-forbidden: deny @exec on alpha {{\n    program "{BIN}/forbidden"\n}}\n',
           "other": rule("other", BIN / "show", on="beta") + "allow @extension on beta\n"}
-    of |= {name: rule(f"file-{name}", path, "rest any", on="alpha") for name, path in FILES.items()}
+    of |= {name: rule(f"file-{name}", path, "rest any") for name, path in FILES.items()}
     return list(of.values())
 
 
 @pytest.fixture(scope="module")
 def agent():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="bh-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        with trusted_place():
-            furnish()
-            with Pair(folder, *rules()) as pair:
-                assert pair.status()["policy"]["state"] == "loaded", pair.log_text()
-                yield pair
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with serving(rules) as pair:
+        yield pair
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ what runs is what was looked at, or nothing does. And the sockets that would lea
 
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
-import tempfile
 
 import pytest
 
-from execs import (CONNECT, FLIP, SHOW, compile_c, copy, digest, finish, policy, request, rule, run, trusted_place, write)
-from harness import Agent, split_error
+from execs import CONNECT, FLIP, SHOW, Pair, compile_c, copy, digest, finish, request, rule, run, scratch, trusted_place, write
+from harness import split_error
 
 pytestmark = pytest.mark.root
 NOBODY = 65534
@@ -61,20 +59,18 @@ def place():
 
 
 @pytest.fixture(scope="module")
-def scratch():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="bh-", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+def base():
+    with scratch() as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
-def racing(place, scratch):
+def racing(place, base):
     good, evil = compile_c(SHOW, place / "show", "-static"), compile_c(EVIL, place / "evil", "-static")
     pairs = furnish(place, evil, good)
     rules = [rule(name, asked_for(place, name), "rest any", *([f'sha256 "{digest(good)}"'] if name == "digest" else []))
              for name in RACES]
-    with Agent(scratch / "races", policy(*rules)) as agent:
+    with Pair(base / "races", *rules) as agent:
         yield agent, pairs
 
 
@@ -135,10 +131,10 @@ WAYS = {"minimal": ["sandbox minimal"], "minimal-root": ["sandbox minimal", "use
 
 
 @pytest.fixture(scope="module")
-def connecting(place, scratch, listening):
+def connecting(place, base, listening):
     program = compile_c(CONNECT, place / "connect", "-static")
     rules = [rule(name, copy(program, place / f"connect-{name}"), "rest any", *lines) for name, lines in WAYS.items()]
-    with Agent(scratch / "sockets", policy(*rules)) as agent:
+    with Pair(base / "sockets", *rules) as agent:
         yield agent
 
 
