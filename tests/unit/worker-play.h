@@ -58,7 +58,7 @@ static struct frames in;
 static uint8_t *data; /* DATA frames of the last call */
 static size_t data_len;
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define EVERYTHING                                                                                           \
     HEAD "allow @file-read { path beneath \"$DIR\"\ntypes any }\n"                                           \
          "allow @file-write { path beneath \"$DIR/w\"\nverbs write create truncate append\nuser "            \
