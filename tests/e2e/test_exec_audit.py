@@ -20,10 +20,10 @@ pytestmark = pytest.mark.root
 def rules():
     show = compile_c(SHOW, MNT / "show", "-static")
     (MNT / "link").symlink_to("show")
-    return [rule("shows", show, "rest any", 'env "LANG"', "stdin yes"),
-            rule("linked", MNT / "link", "rest any"),
-            rule("keeps", copy("/bin/sh", MNT / "keeps"), "rest any", "audit-output full"),
-            rule("sums", copy("/bin/sh", MNT / "sums"), "rest any", "audit-output digest", "output 64K", "timeout 2s"),
+    return [rule("shows", show, "rest any dash-ok", 'env "LANG"', "stdin yes"),
+            rule("linked", MNT / "link", "rest any dash-ok"),
+            rule("keeps", copy("/bin/sh", MNT / "keeps"), "rest any dash-ok", "audit-output full"),
+            rule("sums", copy("/bin/sh", MNT / "sums"), "rest any dash-ok", "audit-output digest", "output 64K", "timeout 2s"),
             rule("of-nobody", copy(show, MNT / "of-nobody"), "sandbox plain", "user nobody"),
             rule("of-root", copy(show, MNT / "of-root"), "sandbox none", "user root", on="beta"),
             "allow @extension on beta"]

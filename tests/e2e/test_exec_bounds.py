@@ -67,7 +67,7 @@ PROGRAMS = {"bomb": BOMB, "hog": HOG, "daemon": DAEMON}
 def rules():
     texts = []
     for name, lines in SANDBOXES.items():
-        of = [*lines, 'env "MARK"', "rest any"]
+        of = [*lines, 'env "MARK"', "rest any dash-ok"]
         texts += [rule(f"{name}-sh", write_sh(name), *of, "timeout 60s", "stdin yes"),
                   rule(f"{name}-brief", write_sh(f"{name}-brief"), *of, "timeout 1s", "output 1M", "stdin yes"),
                   rule(f"{name}-bomb", program("bomb", name), *of, "timeout 2s", f"pids {PIDS}"),
@@ -207,7 +207,7 @@ def careless(folder):
     agents = []
 
     def start(*lines):
-        agents.append(Pair(folder, *lines, rule("sh", "/bin/sh", "rest any", 'env "MARK"', "sandbox plain", "user nobody"),
+        agents.append(Pair(folder, *lines, rule("sh", "/bin/sh", "rest any dash-ok", 'env "MARK"', "sandbox plain", "user nobody"),
                            rule("true", "/bin/true", "sandbox plain", "user nobody")).start())
         return agents[0]
     yield start

@@ -24,14 +24,14 @@ def rules():
     write(MNT / "data" / "file", "data\n", mode=0o644)
     texts = []
     for name, lines in SANDBOXES.items():
-        texts += [rule(name, copy("/bin/sh", MNT / name / "sh"), "rest any", *lines),
-                  rule(f"{name}-id", copy("/usr/bin/id", MNT / name / "id", mode=0o4755), "rest any", *lines)]
-    more = {"groups": ["sandbox plain", "user www-data", 'groups "daemon" "12"'], "no-groups": ["sandbox minimal", "user www-data"],
+        texts += [rule(name, copy("/bin/sh", MNT / name / "sh"), "rest any dash-ok", *lines),
+                  rule(f"{name}-id", copy("/usr/bin/id", MNT / name / "id", mode=0o4755), "rest any dash-ok", *lines)]
+    more = {"groups": ["sandbox plain", "user www-data", 'groups daemon 12'], "no-groups": ["sandbox minimal", "user www-data"],
             "cwd": ["sandbox plain", "user nobody", f'cwd "{MNT}/data"'], "argv0": ["sandbox minimal", 'argv0 "another"'],
             "net": ["sandbox minimal", "net host"], "netless": ["sandbox plain", "user nobody", "net none"],
             "as-root": ["sandbox diag", "user root"], "minimal-root": ["sandbox minimal", "user root"],
             "cpu": ["sandbox minimal", "cpu 50%"], "cwd-minimal": [f'cwd "{MNT}/data"']}
-    return texts + [rule(name, copy("/bin/sh", MNT / name / "sh"), "rest any", *lines) for name, lines in more.items()]
+    return texts + [rule(name, copy("/bin/sh", MNT / name / "sh"), "rest any dash-ok", *lines) for name, lines in more.items()]
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,19 @@ Each program is a copy of one that shows its arguments, environment and user, in
 
 import json
 import os
+import re
 import time
 
 import pytest
 
 from execs import MNT, SHOW, begin, compile_c, copy, digest, finish, refusal, request, rule, run, serving, write
-from harness import wait_for
+from harness import ROOT, wait_for
 
 pytestmark = pytest.mark.root
 NO_RULE, DENIED, UNKNOWN, LIMIT, KERNEL, BAD_PID = 1202, 1203, 1204, 1205, 1301, 1109
 BIN = MNT / "bin"
 NOBODY = 65534
-COPIES = ["systemctl", "journalctl", "files", "words", "dashes", "free", "pinned", "reader", "forbidden", "limited", "pathed"]
+COPIES = ["systemctl", "journalctl", "files", "words", "dashes", "free", "any-env", "pinned", "reader", "forbidden", "limited", "pathed"]
 
 
 def furnish():
@@ -62,16 +63,17 @@ def rules():
           "pinned": rule("pinned", BIN / "pinned", f'sha256 "{"0" * 64}"', "rest any"),
           "files": rule("files", BIN / "files", f'args beneath "{MNT}/data"'),
           "words": rule("words", BIN / "words", "args any"),
-          "dashes": rule("dashes", BIN / "dashes", "args any dash ok"),
+          "dashes": rule("dashes", BIN / "dashes", "args any dash-ok"),
           "free": rule("free", BIN / "free", "rest any", 'env "LANG" "A"'),
+          "any-env": rule("any-env", BIN / "any-env", "env any"),
           "pathed": rule("pathed", BIN / "pathed", "search yes", 'env "PATH"'),
           "reader": rule("reader", BIN / "reader", "stdin yes"),
           "echo": rule("echo", BIN / "echo", "rest any"),
           "box": rule("box", BIN / "busybox", "args any any"),
           "sleeper": rule("sleeper", BIN / "sleeper", "rest any", "concurrent 2"),
           "limited": rule("limited", BIN / "limited", "rate 3/min"),
-          "two-names": rule("two-names", f'"{BIN}/forbidden" "{BIN}/also-forbidden"', "rest any"),
-          "no-forbidden": f'rule no-forbidden: deny @exec on alpha {{\n    program "{BIN}/forbidden"\n}}\n',
+          "two-names": rule("two-names", f'"{BIN}/forbidden" "{BIN}/also-forbidden"', "rest any", on="beta"),
+          "no-forbidden": f'rule no-forbidden: deny @exec on beta {{\n    program "{BIN}/forbidden"\n}}\n',
           "other": rule("other", BIN / "show", on="beta") + "allow @extension on beta\n"}
     of |= {name: rule(f"file-{name}", path, "rest any") for name, path in FILES.items()}
     return list(of.values())
@@ -100,6 +102,7 @@ GRANTED = {
     "a word": ("words", [BIN / "words", "a -b; $(c)"], {}),
     "a dash": ("dashes", [BIN / "dashes", "-rf"], {}),
     "free": ("free", [BIN / "free", "a", "b"], {"env": ["A=1", "LANG="]}),
+    "any variable": ("any-env", [BIN / "any-env"], {"env": ["HARMLESS=1"]}),
     "input": ("reader", [BIN / "reader"], {"stdin": b"x"}),
     "no input": ("reader", [BIN / "reader"], {}),
     "script": ("file-script", [BIN / "script", "a"], {}),
@@ -139,6 +142,7 @@ BAD_FILES = ["/mnt/data/../secret", "/mnt/data/..", "/mnt/database", "data/x", "
 VARIABLES = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG_OUTPUT", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ENV", "IFS", "PATH",
              "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "GLIBC_TUNABLES", "MALLOC_CHECK_", "HOME",
              "TMPDIR", "SHELL", "EDITOR", "PAGER", "SYSTEMD_PAGER", "LANGUAGE", "lang", "LAN", "LANG ", " LANG", ""]
+NEVER = re.findall(r'"(\w+\*?)"', (ROOT / "policy" / "environ.c").read_text().split("refused[] = {")[1].split("};")[0])
 NAMES = {"case": "/mnt/bin/SYSTEMCTL", "relative": "mnt/bin/systemctl", "bare": "systemctl", "dot": "./systemctl", "slash": "/mnt/bin/systemctl/",
          "slash dot": "/mnt/bin/systemctl/.", "hard link": "/mnt/bin/hard", "link in a writable folder": "/mnt/open/alias", "empty": "",
          "/proc/self/exe": "/proc/self/exe", "/proc/1/root": "/proc/1/root/mnt/bin/systemctl", "/proc/1/exe": "/proc/1/exe",
@@ -153,6 +157,7 @@ EVASIONS |= {f"glob: {word!r}": no(JOURNAL, "-u", word, "-n", "5") for word in B
 EVASIONS |= {f"beneath: {word!r}": no(BIN / "files", word) for word in BAD_FILES}
 EVASIONS |= {f"dash: {word}": no(BIN / "words", word) for word in ("-rf", "--", "-", "--help")}
 EVASIONS |= {f"variable: {name!r}": no(BIN / "free", env=[f"{name}=/mnt/open/x"]) for name in VARIABLES}
+EVASIONS |= {f"never: {name}": no(BIN / "any-env", env=["LANG=C", f"{name.replace('*', 'X')}=/mnt/open/x"]) for name in NEVER}
 EVASIONS |= {f"variable: {text!r}": no(BIN / "free", env=env) for text, env in {
     "no value": ["LANG=C", "LD_PRELOAD"], "no name": ["=x"], "empty": [""], "granted, then not": ["LANG=C", "A=1", "LD_PRELOAD=x"],
     "within a value": ["LD_PRELOAD=x\nLANG=C"]}.items()}
@@ -163,8 +168,6 @@ EVASIONS |= {f"program: {name}": no(path, *UNIT) for name, path in NAMES.items()
 EVASIONS |= {f"file: {name}": no(FILES[name], codes=(NO_RULE, UNKNOWN, KERNEL), by=f"file-{name}") for name in FILES
              if name not in ("script", "set-uid")}
 EVASIONS |= {"wrong digest": no(BIN / "pinned", codes=(NO_RULE, UNKNOWN), by="pinned"),
-             "denied": no(BIN / "forbidden", codes=(DENIED,), by="no-forbidden"),
-             "denied by the other name": no(BIN / "also-forbidden", codes=(DENIED,), by="no-forbidden"),
              "busybox as sh": no(BIN / "sh", "-c", "id", "x"), "the box behind a link": no(BIN / "busybox", "sh", "-c", "id")}
 
 
@@ -205,6 +208,14 @@ def test_the_same_object_by_another_name(agent, client, path):
     if "return" in reply:
         assert finish(client, reply["return"]["pid"]).out.startswith(f"[{SYSTEMCTL}][restart][nginx.service]".encode())
     assert refusal(agent, client, request(path, "stop", "nginx.service"))[0] == NO_RULE
+
+
+@pytest.mark.parametrize("path", ["/mnt/bin/forbidden", "/mnt/bin/also-forbidden", "//mnt/bin/forbidden", "/mnt/bin/dangling"])
+def test_denied(agent, path):
+    """By either name, and where it cannot be told what a name leads to."""
+    with agent.client(channel="beta") as other:
+        code, record = refusal(agent, other, request(path))
+    assert code == DENIED and record["rule"] == "no-forbidden"
 
 
 def test_a_multi_call_program_is_called_as_the_rule_says(client):

@@ -68,7 +68,7 @@ def base():
 def racing(place, base):
     good, evil = compile_c(SHOW, place / "show", "-static"), compile_c(EVIL, place / "evil", "-static")
     pairs = furnish(place, evil, good)
-    rules = [rule(name, asked_for(place, name), "rest any", *([f'sha256 "{digest(good)}"'] if name == "digest" else []))
+    rules = [rule(name, asked_for(place, name), "rest any dash-ok", *([f'sha256 "{digest(good)}"'] if name == "digest" else []))
              for name in RACES]
     with Pair(base / "races", *rules) as agent:
         yield agent, pairs
@@ -133,7 +133,7 @@ WAYS = {"minimal": ["sandbox minimal"], "minimal-root": ["sandbox minimal", "use
 @pytest.fixture(scope="module")
 def connecting(place, base, listening):
     program = compile_c(CONNECT, place / "connect", "-static")
-    rules = [rule(name, copy(program, place / f"connect-{name}"), "rest any", *lines) for name, lines in WAYS.items()]
+    rules = [rule(name, copy(program, place / f"connect-{name}"), "rest any dash-ok", *lines) for name, lines in WAYS.items()]
     with Pair(base / "sockets", *rules) as agent:
         yield agent
 
