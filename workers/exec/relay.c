@@ -6,8 +6,11 @@
  * be sent whole has not begun, and is sent to its successor.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "protocol/base/clock.h"
@@ -23,11 +26,27 @@
 #define ANSWER_MS 20000 /* below the deadline that the front sets us */
 #define TRIES 3
 
+/* What is sent waits for room, as input of any size must, but not for ever. */
+static int make_patient(int fd)
+{
+    const struct timeval patience = { .tv_sec = ANSWER_MS / 1000 };
+
+    if (fcntl(fd, F_SETFL, 0) < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+        return -errno;
+    return 0;
+}
+
 static int connect_spawn(struct bh_engine *engine)
 {
-    if (engine->spawn < 0)
+    int r = 0;
+
+    if (engine->spawn < 0) {
         engine->spawn = bh_control_start(BH_FD_CONTROL, BH_PEER_SPAWN, START_MS);
-    return engine->spawn;
+        r = engine->spawn < 0 ? engine->spawn : make_patient(engine->spawn);
+    }
+    if (r < 0)
+        bh_close_p(&engine->spawn);
+    return r;
 }
 
 /* Sends input and arguments. 0, or -errno: not all of it has gone. */
@@ -92,8 +111,9 @@ int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, v
     int r = bh_encode(call->command->args, args, UINT32_MAX, call->arena, &bytes);
 
     for (int i = 0; r == 0 && i < TRIES; i++) {
-        if (connect_spawn(engine) < 0)
-            return bh_fail_errno(call->error, BH_E_WORKER_UNAVAILABLE, engine->spawn,
+        r = connect_spawn(engine);
+        if (r < 0)
+            return bh_fail_errno(call->error, BH_E_WORKER_UNAVAILABLE, r,
                                  "the process that runs without a sandbox cannot be started");
         engine->relayed++;
         r = send_call(engine, call, &bytes);
