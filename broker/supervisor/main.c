@@ -29,6 +29,7 @@
 #include "broker/supervisor/supervisor.h"
 #include "broker/supervisor/way.h"
 #include "policy/confine/caps.h"
+#include "policy/eval.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
@@ -107,17 +108,40 @@ static void prepare_home(struct bh_supervisor *s)
  * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
  * on.
  */
-static void keep_capabilities(const struct bh_supervisor *s)
+static uint64_t capabilities(void)
 {
     uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
                     1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
-    int r;
 
     for (int role = 0; role < BH_ROLE_COUNT; role++)
         caps |= bh_roster[role].profile->caps;
-    r = s->hooks ? 0 : bh_caps_bound(caps); /* what a hook starts may need any of root's */
-    if (r == 0)
-        r = bh_caps_keep(caps);
+    return caps;
+}
+
+static void keep_capabilities(void)
+{
+    int r = bh_caps_keep(capabilities());
+
+    if (r < 0)
+        bh_die(1, "cannot give up capabilities: %s", strerror(-r));
+}
+
+/* What no sandbox holds may need any of root's. */
+static bool runs_programs(const struct bh_supervisor *s)
+{
+    bool any = s->hooks;
+
+    for (unsigned i = 0; i < BH_ARRAY_SIZE(s->channels) && !any; i++)
+        any = s->channels[i].row && (bh_policy_has_sandbox(&s->channels[i].policy, BH_SANDBOX_PLAIN) ||
+                                     bh_policy_has_sandbox(&s->channels[i].policy, BH_SANDBOX_NONE));
+    return any;
+}
+
+/* A policy that is loaded later and lets such programs run finds them without what is given up here. */
+static void bound_capabilities(const struct bh_supervisor *s)
+{
+    int r = s->privileged && !runs_programs(s) ? bh_caps_bound(capabilities()) : 0;
+
     if (r < 0)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
 }
@@ -155,7 +179,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->privileged = geteuid() == 0;
     s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
-        keep_capabilities(s);
+        keep_capabilities();
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
@@ -165,6 +189,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);
+    bound_capabilities(s);
     r = bh_table_init(s);
     if (r < 0)
         bh_die(1, "cannot set up the process table: %s", strerror(-r));

@@ -86,11 +86,12 @@ int bh_caps_keep(uint64_t caps)
 
 uint64_t bh_caps_all(void)
 {
-    unsigned last = 0;
+    uint64_t all = 0;
+    int held;
 
-    while (prctl(PR_CAPBSET_READ, last + 1) >= 0)
-        last++;
-    return (UINT64_C(2) << last) - 1;
+    for (unsigned number = 0; number < 64 && (held = prctl(PR_CAPBSET_READ, number)) >= 0; number++)
+        all |= (uint64_t)(held > 0) << number;
+    return all;
 }
 
 const char *bh_caps_name(unsigned capability)

@@ -33,7 +33,7 @@ int bh_caps_finish(uint64_t caps);
  * may have as much as its bounding set. 0 or -errno. */
 int bh_caps_keep(uint64_t caps);
 
-/* All that this kernel knows. */
+/* The bounding set: all that this process, or what it starts, may come to have. */
 uint64_t bh_caps_all(void);
 
 /* "dac_read_search" for a capability's number; NULL for an unknown one. */
