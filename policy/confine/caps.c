@@ -94,6 +94,13 @@ uint64_t bh_caps_all(void)
     return all;
 }
 
+int bh_caps_ordinary(uint64_t caps)
+{
+    if (prctl(PR_SET_SECUREBITS, 0) < 0)
+        return -errno;
+    return bh_caps_keep(caps);
+}
+
 const char *bh_caps_name(unsigned capability)
 {
     return capng_capability_to_name(capability);
