@@ -115,13 +115,18 @@ class Pair(Agent):
 
 
 def refusal(agent, client, arguments, command="guest-exec"):
-    """(code, its audit record) of a request that must not be granted. What fails before it is judged has no record."""
-    kind, words, code, number = client.error(command, arguments, timeout=30)
-    assert code is not None, words
-    record = agent.record(number) if number else None
-    if record:
-        assert (record["kind"], record["cmd"], record["code"]) == ("refused", command, f"BH{code}"), record
+    """(code, audit record) of a request that its policy does not grant."""
+    _, words, code, number = client.error(command, arguments, timeout=30)
+    assert number, f"no audit record: {words}"
+    record = agent.record(number)
+    assert (record["kind"], record["cmd"], record["code"]) == ("refused", command, f"BH{code}"), record
     return code, record
+
+
+def is_unknown(client, command, number, **more):
+    """Is nothing known on this channel of such an execution?"""
+    kind, words, _, record = client.error(command, {"pid": number, **more})
+    return (kind, record) == ("GenericError", None) and str(number) in words
 
 
 # Who is there.
