@@ -206,8 +206,8 @@ class Pings:
 def write(path, data, mode=0o755, owner=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    path.chmod(mode)
     os.chown(path, owner, owner)
+    path.chmod(mode)  # last: whoever gives a file away takes its set-uid bit
     return path
 
 

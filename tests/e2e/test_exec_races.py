@@ -74,22 +74,30 @@ def racing(place, base):
         yield agent, pairs
 
 
+def ask(client, path, seen):
+    reply = client.call("guest-exec", request(path, "x"))
+    if "error" in reply:
+        assert split_error(reply)[3], f"a refusal without a record: {reply}"
+        seen["refused"] += 1
+        return
+    got = finish(client, reply["return"]["pid"])
+    assert got.exitcode == 0 and b"[x]" in got.out and b"evil" not in got.out, got
+    seen["good"] += 1
+
+
 @pytest.mark.parametrize("name", RACES)
 def test_swapped_between_the_look_and_the_start(racing, place, name):
+    """As often as FLIPS, and again until both were met: refusals are slowed down, and a busy machine is slow itself."""
     agent, pairs = racing
-    flips = subprocess.Popen([FLIP, *pairs[name], str(FLIPS)])
     seen = {"good": 0, "refused": 0}
     with agent.client() as client:
-        while flips.poll() is None:
-            reply = client.call("guest-exec", request(asked_for(place, name), "x"))
-            if "error" in reply:
-                assert split_error(reply)[2], reply
-                seen["refused"] += 1
-                continue
-            got = finish(client, reply["return"]["pid"])
-            assert got.exitcode == 0 and b"[x]" in got.out and b"evil" not in got.out, got
-            seen["good"] += 1
-    assert flips.returncode == 0
+        for _ in range(10):
+            flips = subprocess.Popen([FLIP, *pairs[name], str(FLIPS)])
+            while flips.poll() is None:
+                ask(client, asked_for(place, name), seen)
+            assert flips.returncode == 0
+            if min(seen.values()) >= 5:
+                break
     assert seen["good"] and seen["refused"], f"nothing raced: {seen}"
 
 
