@@ -137,17 +137,35 @@ def test_output_flood(agent, client, sandbox):
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-@pytest.mark.parametrize("way", ["goes", "stays"])
-def test_daemon_that_keeps_the_pipe_and_ignores_signals(client, sandbox, way):
+def test_program_and_daemon_that_ignore_signals(client, sandbox):
+    word, env = marked()
+    start = time.monotonic()
+    number = begin(client, MNT / f"daemon-{sandbox}", "stay", env=env)
+    wait_for(lambda: len(carriers(word)) == 2, 1, "what it leaves behind")
+    assert finish(client, number).signal == signal.SIGKILL
+    assert 0.9 < time.monotonic() - start < 1 + GRACE
+    nobody_carries(word)
+
+
+@pytest.mark.parametrize("sandbox", FENCED)
+def test_a_sandbox_ends_with_its_program(client, sandbox):
+    word, env = marked()
+    got = run(client, MNT / f"daemon-{sandbox}", env=env, seconds=0.9)
+    assert (got.exitcode, got.out) == (7, b"left\n")
+    nobody_carries(word)
+
+
+@pytest.mark.parametrize("sandbox", ["plain", "none"])
+def test_daemon_that_keeps_the_pipe(client, sandbox):
     """The program's own end is told, when nobody writes any more: when all of it was ended."""
     word, env = marked()
     start = time.monotonic()
-    number = begin(client, MNT / f"daemon-{sandbox}", *(["stay"] if way == "stays" else []), env=env)
-    wait_for(lambda: len(carriers(word)) == (1 if way == "goes" else 2), 1, "what it leaves behind")
+    number = begin(client, MNT / f"daemon-{sandbox}", env=env)
+    wait_for(lambda: len(carriers(word)) == 1, 1, "what it leaves behind")
     assert client.call("guest-exec-status", {"pid": number}) == {"return": {"exited": False}}
     got = finish(client, number)
     assert 0.9 < time.monotonic() - start < 1 + GRACE
-    assert (got.exitcode, got.out) == (7, b"left\n") if way == "goes" else got.signal == signal.SIGKILL
+    assert (got.exitcode, got.out) == (7, b"left\n")
     nobody_carries(word)
 
 
