@@ -17,8 +17,8 @@
 
 bool ctl_acts_on_names(unsigned command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN || bh_command_lists(command) != BH_LISTED_NOTHING ||
-           bh_acts_on_mounts(command);
+    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC ||
+           bh_command_lists(command) != BH_LISTED_NOTHING || bh_acts_on_mounts(command);
 }
 
 bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command)
@@ -170,6 +170,8 @@ static bool reaches(struct ctl_rule a, struct ctl_rule b, unsigned command)
 {
     if (command == BH_CMD_GUEST_FILE_OPEN)
         return file_covers(a, b);
+    if (command == BH_CMD_GUEST_EXEC)
+        return ctl_exec_covers(a, b);
     return bh_acts_on_mounts(command) ? mounts_cover(a, b) : names_cover(a, b);
 }
 

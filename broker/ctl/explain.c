@@ -76,6 +76,10 @@ static void print_decision(const struct bh_policy *policy, const struct ctl_ques
     if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
         puts("The worker judges again what it finds there: owner, kind and resolved path may still "
              "refuse it.");
+    if (question->about_exec && decision.verdict == BH_VERDICT_ALLOW)
+        puts("The worker judges again what it finds there: owner, mode, digest and resolved path of the "
+             "program may "
+             "still refuse it.");
     if (!withheld && ctl_question_required(policy, question))
         puts("It must be frozen: if it cannot be, the whole freeze fails.");
     if (!bh_commands[question->command].served)
@@ -99,6 +103,7 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
                question->about_file ? ", asking to " : "", verbs,
                !question->object       ? ""
                : question->about_mount ? ", on the mount "
+               : question->about_exec  ? ", of a program that is "
                                        : ", to see ",
                question->object ? question->object : "");
     decision = ctl_judge(policy, question, &trace);
@@ -192,6 +197,7 @@ static int explain_record(const struct ctl *ctl, struct options *options, struct
         ctl_question_of_record(&question, ctl_json_text(record, "obj", ""));
     if (status == CTL_OK)
         status = explain(ctl, options, channel, &question);
+    ctl_question_free(&question);
     json_object_put(arguments);
     return status;
 }
@@ -204,7 +210,10 @@ static int explain_command(const struct ctl *ctl, const struct options *options,
 
     if (status == CTL_OK && options->object)
         status = ctl_question_about(&question, options->object);
-    return status == CTL_OK ? explain(ctl, options, NULL, &question) : status;
+    if (status == CTL_OK)
+        status = explain(ctl, options, NULL, &question);
+    ctl_question_free(&question);
+    return status;
 }
 
 /* COMMAND KEY=VALUE ..., as call takes it. */
@@ -300,7 +309,7 @@ const struct ctl_command ctl_policy_explain = {
         "  --channel C           on this channel (default: the only one, or main)\n"
         "  --policy FILE|NAME    by this policy (default: the one in force)\n"
         "  --object NAME         may it see the interface or user of this name, where it lists them; freeze\n"
-        "                        or trim what is mounted there?\n"
+        "                        or trim what is mounted there; run a program whose name leads there?\n"
         "  --record N            the request of this audit record; a record does not hold the mode of an\n"
         "                        open: --mode names it (default r)\n"
         "Exit status: 0 allowed, 1 refused or an error.",
