@@ -75,7 +75,7 @@ static bool match_covers(const struct side *a, const struct side *b)
     const char *tb = bh_policy_string(b->rule.policy, b->match->text);
     bool dash = a->arg->dash_ok || !may_begin_with_dash(b->match, tb, b->arg->dash_ok);
 
-    if (b->match->kind == BH_MATCH_LITERAL)
+    if (b->match->kind == BH_MATCH_LITERAL || (b->match->kind == BH_MATCH_GLOB && !strpbrk(tb, "*?")))
         return bh_exec_match(a->match, ta, a->arg->dash_ok, (struct bh_str){ tb, b->match->len });
     switch ((enum bh_exec_match_kind)a->match->kind) {
     case BH_MATCH_ANY:

@@ -76,13 +76,10 @@ static bool asks_for_input(struct json_object *arguments)
            (json_object_object_get_ex(arguments, "input", &input) && json_object_get_boolean(input));
 }
 
-static int make_exec(struct ctl_question *question, struct json_object *arguments)
+static int make_exec(struct ctl_question *question, const char *path, struct json_object *arguments)
 {
-    const char *path = ctl_json_text(arguments, "path", NULL);
     struct bh_exec_object *exec = &question->exec;
 
-    if (!path)
-        return ctl_fail(CTL_USAGE, "%s needs a path", bh_commands[question->command].name);
     if (!take_strings(arguments, "arg", &question->args, &exec->n_args) ||
         !take_strings(arguments, "env", &question->env, &exec->n_env))
         return ctl_fail(CTL_USAGE, "`arg` and `env` are lists of strings");
@@ -110,9 +107,9 @@ int ctl_question_make(struct ctl_question *question, const char *command, struct
         return ctl_fail(CTL_USAGE, "there is no command %s", command);
     question->about_file = question->command == BH_CMD_GUEST_FILE_OPEN;
     question->about_exec =
-        question->command == BH_CMD_GUEST_EXEC || question->command == BH_CMD_BULKHEAD_EXEC;
+        path && (question->command == BH_CMD_GUEST_EXEC || question->command == BH_CMD_BULKHEAD_EXEC);
     if (question->about_exec)
-        return make_exec(question, arguments);
+        return make_exec(question, path, arguments);
     if (!question->about_file)
         return CTL_OK;
     if (!path)

@@ -22,7 +22,7 @@ struct ctl_question {
     struct bh_str path; /* points into the arguments */
     const char *object; /* what the command might list, or act on; NULL: it is asked of the command at all */
     bool about_mount;   /* the object is a mount point */
-    bool about_exec;    /* guest-exec or bulkhead-exec: the next one counts */
+    bool about_exec;    /* guest-exec or bulkhead-exec, with a path: the next one counts */
     struct bh_exec_object exec; /* points into the arguments, and to the next two */
     struct bh_str *args, *env;  /* the question's */
 };
