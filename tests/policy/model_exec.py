@@ -178,7 +178,7 @@ def fitting(random, exec):
     path = random.choice(PROGRAMS if exec["programs"] == "any" else exec["programs"])
     positions = exec["args"] + ([exec["rest"]] * random.randint(0, 2) if exec["rest"] else [])
     names = ["HOME", "LANG"] if exec["env"] == "any" else exec["env"]
-    return {"path": path, "resolved": path, "input": exec["stdin"] and random.random() < 0.5,
+    return {"path": path, "resolved": random.choice([path, path, random.choice(PROGRAMS)]), "input": exec["stdin"] and random.random() < 0.5,
             "args": [near_argument(random, position) for position in positions],
             "env": [f"{name}=x" for name in names if random.random() < 0.5]}
 
