@@ -175,12 +175,34 @@ static void limits(void **state)
     REFUSED(execs[RUN].rate_s = BH_EXEC_TIMEOUT_MAX_S + 1);
 }
 
+static void too_many_rates(void **state)
+{
+    struct fixture f;
+    struct bh_exec_rule *execs;
+    char *rules = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&rules, &len);
+
+    (void)state;
+    assert_non_null(out);
+    (void)fputs("policy 1\n", out);
+    for (unsigned i = 0; i <= BH_EXEC_RATES_MAX; i++)
+        (void)fprintf(out, "allow guest-exec {\n program \"/x%u\"\n%s}\n", i, i ? " rate 1/s\n" : "");
+    assert_int_equal(fclose(out), 0);
+    fixture_good(&f, rules);
+    execs = section((struct bh_slice *)(uintptr_t)f.policy.slice, BH_SECTION_EXECS);
+    execs[0].rate = execs[0].rate_s = 1;
+    assert_int_equal(bh_policy_open(&f.policy, f.policy.slice, f.policy.slice->size), -EBADMSG);
+    fixture_end(&f);
+    free(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies_of_rules),    cmocka_unit_test(lies_of_lists),
         cmocka_unit_test(lies_of_matchers), cmocka_unit_test(lies_of_settings),
-        cmocka_unit_test(limits),
+        cmocka_unit_test(limits),           cmocka_unit_test(too_many_rates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
