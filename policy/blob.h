@@ -176,8 +176,8 @@ struct bh_name {
 #define BH_EXEC_PIDS_INITIAL 256u /* in minimal and diag, where the rule says nothing */
 #define BH_EXEC_CPU_MAX 100000u   /* percent of one CPU */
 #define BH_EXEC_CONCURRENT_MAX 1024u
-#define BH_EXEC_RATE_MAX 100000u /* executions in one period */
-#define BH_EXEC_RATES_MAX 32u    /* rules of one channel that have a `rate` */
+#define BH_EXEC_RATE_MAX 100000u       /* executions in one period */
+#define BH_EXEC_RATES_MAX BH_RATES_MAX /* rules of one channel that have a `rate` */
 
 enum bh_sandbox { BH_SANDBOX_MINIMAL, BH_SANDBOX_DIAG, BH_SANDBOX_PLAIN, BH_SANDBOX_NONE };
 

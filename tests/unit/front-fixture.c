@@ -86,8 +86,9 @@ static uint64_t look(const struct bh_front *front)
     const struct bh_transport *client = &front->client;
 
     return front->audit.state->requests + client->at + client->len + client->sent + client->out.len +
-           client->ended + client->gone + (uint64_t)front->state * 1000003 + front->way.streamed +
-           front->way.sent + front->gathered.len + front->lift.total + front->lift.at;
+           client->ended + client->gone + (uint64_t)front->state * 1000003 + front->way.stream.bytes[0] +
+           front->way.stream.bytes[1] + front->way.sent + front->gathered.len + front->lift.total +
+           front->lift.at;
 }
 
 void fixture_settle(struct fixture *f)
