@@ -173,6 +173,24 @@ static struct json_object *find_record(const struct ctl_log *log, uint64_t numbe
     return NULL;
 }
 
+/* The arguments that the record of an execution tells, behind its own name; of a refused one they are not
+ * known. */
+static void add_arguments(struct json_object *arguments, struct json_object *record)
+{
+    const char *argv = strstr(ctl_json_text(record, "text", ""), "argv [");
+    struct json_object *list = argv ? json_tokener_parse(argv + strlen("argv ")) : NULL;
+
+    if (json_object_is_type(list, json_type_array) && json_object_array_length(list) > 0) {
+        (void)json_object_array_del_idx(list, 0, 1);
+        json_object_object_add(arguments, "arg", list);
+        return;
+    }
+    json_object_put(list);
+    fputs(
+        "Note: the record does not hold the arguments of the program; it is judged as if there were none.\n",
+        stderr);
+}
+
 static int explain_record(const struct ctl *ctl, struct options *options, struct json_object *record)
 {
     const char *command = ctl_json_text(record, "cmd", NULL), *source = ctl_json_text(record, "src", "");
@@ -191,6 +209,8 @@ static int explain_record(const struct ctl *ctl, struct options *options, struct
     arguments = json_object_new_object();
     json_object_object_add(arguments, "path", json_object_new_string(ctl_json_text(record, "obj", "")));
     json_object_object_add(arguments, "mode", json_object_new_string(options->mode));
+    if (strcmp(command, "guest-exec") == 0 || strcmp(command, "bulkhead-exec") == 0)
+        add_arguments(arguments, record);
     options->digest = ctl_json_text(record, "policy", NULL);
     status = ctl_question_make(&question, command, arguments);
     if (status == CTL_OK)

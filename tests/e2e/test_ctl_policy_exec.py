@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from test_ctl_offline import Log
 from test_ctl_policy import HEAD, ctl, migrate, write
 
 RESTART = """rule restart: allow guest-exec {
@@ -65,6 +66,20 @@ def test_explain_what_a_name_leads_to(folder):
     assert "denied by rule no" in ctl(*words, "/opt/x", asked).stdout
     done = ctl("policy", "explain", "--policy", policy, "guest-exec", "path=/usr/bin/systemctl", "arg=restart")
     assert done.returncode == 1 and "fewer arguments" in done.stdout
+
+
+@pytest.mark.parametrize("text,status,note", [
+    ('sandbox minimal, sha256 unknown, argv ["df","-h","/srv/\\"x"]', 0, False),
+    ('sandbox minimal, sha256 unknown, argv ["df","-i"]', 1, False),
+    ('sandbox minimal, sha256 unknown, argv ["df"]', 0, False),
+    ('sandbox minimal, sha256 unknown, argv ["df","-h', 0, True),
+    ("denied by policy", 0, True),
+])
+def test_explain_judges_the_arguments_of_a_record(folder, text, status, note):
+    policy = write(folder / "policy", HEAD + LOOK)
+    log = Log(folder / "audit").run().records(1, src="main/exec", cmd="guest-exec", obj="/usr/bin/df", text=text)
+    done = ctl("policy", "explain", "--policy", policy, "--dir", log.folder, "--record", 256 + 18)
+    assert done.returncode == status and ("does not hold the arguments" in done.stderr) == note, done
 
 
 def test_an_extension_needs_both(folder):
