@@ -31,6 +31,12 @@ bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command);
  */
 bool ctl_rule_covers(struct ctl_rule a, struct ctl_rule b, unsigned command);
 
+/* Is the limit `a` no tighter than `b`? 0 is none. */
+static inline bool ctl_limit_covers(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && a >= b);
+}
+
 /* ctl_rule_covers for guest-exec. */
 bool ctl_exec_covers(struct ctl_rule a, struct ctl_rule b);
 

@@ -181,19 +181,13 @@ static bool sandbox_covers(struct ctl_rule a, struct ctl_rule b)
            words_cover(a, ea->first_socket, ea->n_sockets, b, eb->first_socket, eb->n_sockets);
 }
 
-/* 0 is no limit. */
-static bool limit_covers(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && a >= b);
-}
-
 static bool limits_cover(const struct bh_exec_rule *a, const struct bh_exec_rule *b)
 {
     if (a->rate && (!b->rate || a->rate < b->rate || a->rate_s > b->rate_s))
         return false;
-    return limit_covers(a->timeout_s, b->timeout_s) && a->output >= b->output &&
-           limit_covers(a->memory, b->memory) && limit_covers(a->pids, b->pids) &&
-           limit_covers(a->cpu, b->cpu) && limit_covers(a->concurrent, b->concurrent);
+    return ctl_limit_covers(a->timeout_s, b->timeout_s) && a->output >= b->output &&
+           ctl_limit_covers(a->memory, b->memory) && ctl_limit_covers(a->pids, b->pids) &&
+           ctl_limit_covers(a->cpu, b->cpu) && ctl_limit_covers(a->concurrent, b->concurrent);
 }
 
 /* What is pinned, or recorded in full, is tighter. */

@@ -10,6 +10,7 @@
 
 #include "policy/eval.h"
 #include "policy/lang/patterns.h"
+#include "policy/lang/settings.h"
 #include "policy/match.h"
 #include "protocol/base/mem.h"
 
@@ -51,11 +52,10 @@ static const char *user_of(const struct looking *l)
 /* "equal to root without a sandbox" */
 static const char *power_of(const struct looking *l, char ret[160])
 {
-    static const char *const names[] = { "minimal", "diag", "plain", "none" };
-
     if (l->exec->sandbox == BH_SANDBOX_NONE && is_root(l))
         return "equal to root without a sandbox";
-    (void)snprintf(ret, 160, "equal to %s, in the sandbox %s", user_of(l), names[l->exec->sandbox]);
+    (void)snprintf(ret, 160, "equal to %s, in the sandbox %s", user_of(l),
+                   bh_setting_of_rule("sandbox", true)->words[l->exec->sandbox]);
     return ret;
 }
 

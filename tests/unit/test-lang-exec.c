@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "policy/paths.h"
+
 #define X "policy 1\nallow guest-exec {\n program \"/x\"\n "
 #define END "\n}\n"
 
@@ -438,6 +440,8 @@ static void users_of_both_kinds_of_rules(void **state)
     assert_int_equal(f.policy.rules[0].user, 0);
     assert_int_equal(f.policy.rules[1].user, 1);
     assert_int_equal(f.policy.rules[2].user, 1);
+    assert_false(bh_policy_opens_as(&f.policy, 0)); /* an account that runs programs only needs no opener */
+    assert_true(bh_policy_opens_as(&f.policy, 1));
     fixture_end(&f);
 }
 
