@@ -18,7 +18,7 @@ import mutations
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["protocol", "policy", "broker", "workers", "tests"]
 CASES = ["test-confine", "test-start", "test-view"]
-PROGRAMS = [*CASES, "confined", "try-syscall"]
+PROGRAMS = [*CASES, "confined", "escape", "sandbox-run", "try-syscall"]
 SECONDS_MAX = 60
 
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -177,6 +178,7 @@ int main(int argc, char **argv)
         become_somebody();
     else if (plan.kind != BH_SANDBOX_NONE)
         become_worker();
+    (void)umask(077);
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         fail("become undumpable", errno);
     keeper = (pid_t)syscall(SYS_clone, bh_sandbox_namespaces(&plan) | SIGCHLD, 0, 0, 0, 0);
