@@ -17,7 +17,7 @@ import mutations
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["protocol", "policy", "broker", "workers", "tests"]
-CASES = ["test-confine", "test-start", "test-view"]
+CASES = ["test-cgroup", "test-confine", "test-start", "test-view"]
 PROGRAMS = [*CASES, "confined", "escape", "sandbox-run", "try-syscall"]
 SECONDS_MAX = 60
 BUILD_SECONDS_MAX = 600  # of all that the tests need, on a busy machine
