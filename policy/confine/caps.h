@@ -33,5 +33,8 @@ int bh_caps_finish(uint64_t caps);
  * may have as much as its bounding set. 0 or -errno. */
 int bh_caps_keep(uint64_t caps);
 
+/* All that this kernel knows. */
+uint64_t bh_caps_all(void);
+
 /* "dac_read_search" for a capability's number; NULL for an unknown one. */
 const char *bh_caps_name(unsigned capability);

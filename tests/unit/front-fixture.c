@@ -28,9 +28,12 @@ void fixture_init(struct fixture *f)
     f->rules[0].verbs = BH_VERB_ALL;
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
         f->slice.commands[i].count = 1;
-    f->front.policy = (struct bh_policy){
-        .slice = &f->slice, .rules = f->rules, .index = f->index, .strings = "", .n_rules = 1
-    };
+    f->front.policy = (struct bh_policy){ .slice = &f->slice,
+                                          .rules = f->rules,
+                                          .execs = f->execs,
+                                          .index = f->index,
+                                          .strings = "",
+                                          .n_rules = 1 };
 }
 
 /* Nothing is frozen here but what a test says. */

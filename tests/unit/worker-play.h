@@ -26,7 +26,7 @@ static struct bh_handles handles;
 static int opener_end = -1; /* what START gets */
 static pid_t opener;
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define EVERYTHING                                                                                           \
     HEAD "allow @file-read { path beneath \"$DIR\"\ntypes any }\n"                                           \
          "allow @file-write { path beneath \"$DIR/w\"\nverbs write create truncate append\nuser "            \

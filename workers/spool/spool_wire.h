@@ -53,7 +53,9 @@ struct bh_spool_message {
 
 enum bh_ending_how {
     BH_ENDED_BY_ITSELF,
-    BH_ENDED_KILLED, /* the keeper was told to end it: time limit, cancelled, the agent ends */
+    BH_ENDED_KILLED,    /* the keeper was told to end it: cancelled, or the agent ends */
+    BH_ENDED_TIMED_OUT, /* its time limit */
+    BH_ENDED_HOWS,
 };
 
 /* From the keeper when the program has ended (what it left behind may live on). 16 bytes. */
