@@ -93,6 +93,13 @@ uint64_t bh_caps_all(void)
     return (UINT64_C(2) << last) - 1;
 }
 
+int bh_caps_ordinary(uint64_t caps)
+{
+    if (prctl(PR_SET_SECUREBITS, 0) < 0)
+        return -errno;
+    return bh_caps_keep(caps);
+}
+
 const char *bh_caps_name(unsigned capability)
 {
     return capng_capability_to_name(capability);

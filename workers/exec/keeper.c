@@ -125,6 +125,19 @@ static void tie_to_worker(const struct bh_start *start)
         _exit(127);
 }
 
+/* What is executed is the file as it lies in the sandbox, not as it lies in the guest. */
+static void move_into_sandbox(const struct bh_sandbox_plan *plan, int fd, const char *path)
+{
+    int inside;
+
+    if (bh_sandbox_namespaces(plan) == 0)
+        return;
+    inside = bh_sandbox_reopen(plan, fd, path);
+    if (inside < 0 || dup3(inside, fd, O_CLOEXEC) < 0)
+        bh_start_fail(SEAT_REPORT, inside < 0 ? inside : errno, "finding the program in its sandbox");
+    (void)close(inside);
+}
+
 static _Noreturn void keep(const struct bh_start *from, int report)
 {
     struct bh_program program;
@@ -142,6 +155,9 @@ static _Noreturn void keep(const struct bh_start *from, int report)
     r = bh_sandbox_build(&start.sandbox, &step);
     if (r < 0)
         bh_start_fail(SEAT_REPORT, r, step);
+    move_into_sandbox(&start.sandbox, program.fd, program.name);
+    if (program.interpreter >= 0)
+        move_into_sandbox(&start.sandbox, program.interpreter, program.interpreter_path);
     signals = watch_signals();
     child = signals < 0 ? -1 : fork();
     if (child < 0)

@@ -20,6 +20,8 @@
 #include "protocol/base/mem.h"
 #include "workers/lib/tree.h"
 
+#define COUNT_MS 50u
+
 struct keeper {
     const struct bh_start *start;
     pid_t child; /* 0: it has ended */
@@ -125,15 +127,24 @@ static bool drain(int fd)
     return n < 0 && errno == EAGAIN;
 }
 
+/* No rlimit counts the processes of uid 0: where no cgroup does, they are counted here. */
+static bool counts(const struct bh_sandbox_plan *plan)
+{
+    return plan->pids && plan->uid == 0 && plan->cgroup < 0;
+}
+
+/* Milliseconds until the next look, or the time limit; 0: it is up. -1: there is nothing to wait for. */
 static int patience(const struct keeper *keeper)
 {
-    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
+    uint64_t now = bh_clock_ms(CLOCK_BOOTTIME), left = UINT64_MAX;
 
-    if (keeper->deadline_ms == 0)
+    if (keeper->deadline_ms)
+        left = keeper->deadline_ms > now ? keeper->deadline_ms - now : 0;
+    if (counts(&keeper->start->sandbox) && left > COUNT_MS)
+        left = COUNT_MS;
+    if (left == UINT64_MAX)
         return -1;
-    if (keeper->deadline_ms <= now)
-        return 0;
-    return keeper->deadline_ms - now < INT_MAX ? (int)(keeper->deadline_ms - now) : INT_MAX;
+    return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 /* One round. The reading ends of a kept execution are looked at only when the spool is gone. */
@@ -147,6 +158,8 @@ static void step(struct keeper *keeper, int drains[2])
 
     if (patience(keeper) == 0)
         end_all(keeper, BH_ENDED_TIMED_OUT);
+    if (counts(&keeper->start->sandbox) && bh_sandbox_count() > (int)keeper->start->sandbox.pids)
+        end_all(keeper, BH_ENDED_TOO_MANY);
     if (n <= 0)
         return;
     if (fds[1].revents)

@@ -202,14 +202,14 @@ static bool parse_shebang(char *line, struct bh_program *program)
 
 static void open_interpreter(struct bh_program *program)
 {
-    char name[PATH_MAX], head[2];
     struct stat st;
+    char head[2];
 
-    program->interpreter = open_file(program->interpreter_name, program, &st, name);
+    program->interpreter = open_file(program->interpreter_name, program, &st, program->interpreter_path);
     if (program->interpreter < 0)
         blame(program, "its interpreter %.300s cannot be executed", program->interpreter_name);
     else if (pread(program->interpreter, head, sizeof(head), 0) == sizeof(head) && memcmp(head, "#!", 2) == 0)
-        blame(program, "its interpreter %.300s is a script itself", name);
+        blame(program, "its interpreter %.300s is a script itself", program->interpreter_name);
 }
 
 /* What the kernel would do with the first line, done where it can be judged. */

@@ -30,7 +30,7 @@ struct bh_program {
     bool pinned; /* its content is what the rule says: it may be run by descriptor only */
     bool script;
     int interpreter; /* of a script; else -1 */
-    char interpreter_name[PATH_MAX];
+    char interpreter_name[PATH_MAX], interpreter_path[PATH_MAX]; /* as the script names it; resolved */
     char interpreter_arg[BH_PROGRAM_SHEBANG_MAX]; /* "" = none */
 };
 

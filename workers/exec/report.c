@@ -111,7 +111,8 @@ int bh_report_failure(const struct bh_request_to_run *request, const struct bh_j
 static void describe(const struct bh_execution *execution, const struct bh_ending *ending, char *ret, size_t size)
 {
     static const char *const hows[BH_ENDED_HOWS] = { [BH_ENDED_BY_ITSELF] = "", [BH_ENDED_KILLED] = ", ended by the agent",
-                                                     [BH_ENDED_TIMED_OUT] = ", at its time limit" };
+                                                     [BH_ENDED_TIMED_OUT] = ", at its time limit",
+                                                     [BH_ENDED_TOO_MANY] = ", with more processes than its `pids` allows" };
     uint64_t ms = ending->ended_ms > execution->started_ms ? ending->ended_ms - execution->started_ms : 0;
 
     if (WIFSIGNALED(ending->status))

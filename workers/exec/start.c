@@ -147,7 +147,9 @@ static int plan_sandbox(const struct bh_request_to_run *request, struct bh_judge
                                       .memory = exec->memory,
                                       .pids = exec->pids,
                                       .cpu = exec->cpu,
-                                      .cgroup = -1 };
+                                      .cgroup = -1,
+                                      .required = (uint32_t)policy->slice->settings[BH_SET_FENCES_REQUIRED],
+                                      .off = (uint32_t)policy->slice->settings[BH_SET_FENCES_OFF] };
     for (uint32_t i = 0; i < exec->n_sockets; i++)
         sockets[i] = bh_policy_string(policy, policy->words[exec->first_socket + i].text);
     return bh_identity_of(policy, judged, plan);

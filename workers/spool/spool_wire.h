@@ -55,6 +55,7 @@ enum bh_ending_how {
     BH_ENDED_BY_ITSELF,
     BH_ENDED_KILLED,    /* the keeper was told to end it: cancelled, or the agent ends */
     BH_ENDED_TIMED_OUT, /* its time limit */
+    BH_ENDED_TOO_MANY,  /* more processes than it may have */
     BH_ENDED_HOWS,
 };
 
