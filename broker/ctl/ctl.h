@@ -69,6 +69,6 @@ bool ctl_number(const char *text, uint64_t max, uint64_t *ret);
  * NULL: errno. */
 char *ctl_read_file(const char *path, size_t max, size_t *ret_len);
 
-extern const struct ctl_command ctl_call, ctl_read, ctl_write, ctl_status, ctl_reload, ctl_audit,
-    ctl_audit_show, ctl_audit_verify, ctl_policy, ctl_policy_check, ctl_policy_explain, ctl_policy_test,
-    ctl_policy_show, ctl_policy_diff, ctl_policy_migrate;
+extern const struct ctl_command ctl_call, ctl_read, ctl_write, ctl_status, ctl_reload, ctl_restart, ctl_exec,
+    ctl_audit, ctl_audit_show, ctl_audit_verify, ctl_policy, ctl_policy_check, ctl_policy_explain,
+    ctl_policy_test, ctl_policy_show, ctl_policy_diff, ctl_policy_migrate;
