@@ -25,12 +25,20 @@ struct ctl {
     bool json;             /* for programs, not for eyes */
 };
 
-/* One option of a subcommand: takes a value (`value`) or not (`flag`). The table ends with an empty row. */
+/* The values of an option that may be given often: at[0..n). There is room for one for each word. */
+struct ctl_values {
+    const char **at;
+    int n;
+};
+
+/* One option of a subcommand: takes a value (`value`, `values`) or not (`flag`). The table ends with an empty
+ * row. */
 struct ctl_option {
     const char *name;  /* "--since" */
     const char *brief; /* "-n", or NULL */
     const char **value;
     bool *flag;
+    struct ctl_values *values;
 };
 
 struct ctl_command {

@@ -296,7 +296,7 @@ def test_nothing_to_talk_to(folder):
     assert done.returncode == 1 and "stendard is neither a shipped profile nor a file in this folder" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["status"], ["restart"], ["call"], ["read"], ["write"], ["audit", "show"], ["audit", "verify"],
+@pytest.mark.parametrize("words", [["status"], ["restart"], ["call"], ["exec"], ["read"], ["write"], ["audit", "show"], ["audit", "verify"],
                                    ["policy", "check"], ["policy", "explain"], ["policy", "test"], ["policy", "show"]])
 def test_help(words):
     done = ctl(*words, "--help")
