@@ -46,7 +46,7 @@ furnish()
     echo "These are not." >"$run/secret.txt"
     cat >"$run/policy" <<END
 policy 1
-commands 44
+commands 49
 use standard
 
 # The demonstration: files beneath one folder may be read, nothing else.

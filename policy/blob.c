@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/blobexec.h"
 #include "policy/listed.h"
 #include "policy/mounts.h"
 #include "protocol/wire/hook.h"
@@ -23,12 +24,18 @@ _Static_assert(sizeof(struct bh_bundle_row) % 8 == 0, "slices are aligned");
 _Static_assert(BH_CMD_COUNT <= 128, "command masks have two words");
 
 const uint32_t bh_section_element_size[BH_SECTION_COUNT] = {
-    [BH_SECTION_RULES] = sizeof(struct bh_rule), [BH_SECTION_INDEX] = sizeof(uint16_t),
-    [BH_SECTION_PATHS] = sizeof(struct bh_path), [BH_SECTION_NAMES] = sizeof(struct bh_name),
-    [BH_SECTION_EXECS] = sizeof(struct bh_exec_rule), [BH_SECTION_ARGS] = sizeof(struct bh_exec_arg),
-    [BH_SECTION_MATCHES] = sizeof(struct bh_exec_match), [BH_SECTION_WORDS] = sizeof(struct bh_name),
-    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),     [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
-    [BH_SECTION_GROUPS] = sizeof(uint32_t),      [BH_SECTION_STRINGS] = 1,
+    [BH_SECTION_RULES] = sizeof(struct bh_rule),
+    [BH_SECTION_INDEX] = sizeof(uint16_t),
+    [BH_SECTION_PATHS] = sizeof(struct bh_path),
+    [BH_SECTION_NAMES] = sizeof(struct bh_name),
+    [BH_SECTION_EXECS] = sizeof(struct bh_exec_rule),
+    [BH_SECTION_ARGS] = sizeof(struct bh_exec_arg),
+    [BH_SECTION_MATCHES] = sizeof(struct bh_exec_match),
+    [BH_SECTION_WORDS] = sizeof(struct bh_name),
+    [BH_SECTION_EXCEPTS] = sizeof(uint16_t),
+    [BH_SECTION_USERS] = sizeof(struct bh_policy_user),
+    [BH_SECTION_GROUPS] = sizeof(uint32_t),
+    [BH_SECTION_STRINGS] = 1,
 };
 
 static bool all_zero(const void *data, size_t len)
@@ -111,30 +118,25 @@ static bool head_ok(const struct bh_slice *slice, size_t size)
         return false;
     if (set[BH_SET_VSOCK_PEERS] == 0 || set[BH_SET_VSOCK_PEERS] > BH_VSOCK_ALL)
         return false;
-    return set[BH_SET_NVME_SMART] <= 1 && freeze_settings_ok(set) &&
+    return set[BH_SET_NVME_SMART] <= 1 && set[BH_SET_ON_RESTART] <= 1 &&
+           set[BH_SET_EXEC_IDLE_S] <= BH_IDLE_MAX_S && freeze_settings_ok(set) &&
            all_zero(set + BH_SET_END, (BH_SET_COUNT - BH_SET_END) * sizeof(*set));
 }
 
-static bool range_ok(uint32_t first, uint32_t n, uint32_t count)
+bool bh_blob_string_ok(const struct bh_policy *policy, uint32_t offset)
 {
-    return first <= count && n <= count - first;
-}
-
-static uint32_t count_of(const struct bh_policy *policy, enum bh_section section)
-{
-    return policy->slice->sections[section].count;
-}
-
-/* An offset of the first byte of a string. */
-static bool string_ok(const struct bh_policy *policy, uint32_t offset)
-{
-    return offset < count_of(policy, BH_SECTION_STRINGS) &&
+    return offset < bh_blob_count(policy, BH_SECTION_STRINGS) &&
            (offset == 0 || policy->strings[offset - 1] == '\0');
+}
+
+bool bh_blob_text_ok(const struct bh_policy *policy, uint32_t offset, uint32_t len)
+{
+    return bh_blob_string_ok(policy, offset) && strlen(bh_policy_string(policy, offset)) == len;
 }
 
 static bool strings_ok(const struct bh_policy *policy)
 {
-    uint32_t n = count_of(policy, BH_SECTION_STRINGS);
+    uint32_t n = bh_blob_count(policy, BH_SECTION_STRINGS);
 
     return n > 0 && policy->strings[n - 1] == '\0' && bh_utf8_valid(policy->strings, n);
 }
@@ -163,10 +165,11 @@ bool bh_path_is_clean(const char *path, size_t len)
 
 static bool paths_ok(const struct bh_policy *policy)
 {
-    for (uint32_t i = 0; i < count_of(policy, BH_SECTION_PATHS); i++) {
+    for (uint32_t i = 0; i < bh_blob_count(policy, BH_SECTION_PATHS); i++) {
         const struct bh_path *path = &policy->paths[i];
 
-        if (path->kind > BH_PATH_GLOB || path->use > BH_USE_REQUIRED || !string_ok(policy, path->text))
+        if (path->kind > BH_PATH_GLOB || path->use > BH_USE_REQUIRED ||
+            !bh_blob_string_ok(policy, path->text))
             return false;
         if (strlen(bh_policy_string(policy, path->text)) != path->len)
             return false;
@@ -182,12 +185,12 @@ static bool names_ok(const struct bh_policy *policy, const struct bh_rule *rule)
     enum bh_listed listed = bh_mask_lists(rule->commands);
 
     if (rule->n_names > BH_NAMES_MAX ||
-        !range_ok(rule->first_name, rule->n_names, count_of(policy, BH_SECTION_NAMES)))
+        !bh_blob_range_ok(rule->first_name, rule->n_names, bh_blob_count(policy, BH_SECTION_NAMES)))
         return false;
     for (uint32_t i = 0; i < rule->n_names; i++) {
         const struct bh_name *name = &policy->names[rule->first_name + i];
 
-        if (listed == BH_LISTED_NOTHING || !string_ok(policy, name->text) ||
+        if (listed == BH_LISTED_NOTHING || !bh_blob_string_ok(policy, name->text) ||
             strlen(bh_policy_string(policy, name->text)) != name->len ||
             bh_name_fails(listed, bh_policy_string(policy, name->text), name->len))
             return false;
@@ -202,9 +205,9 @@ static bool users_ok(const struct bh_policy *policy)
     for (uint32_t i = 0; i < policy->n_users; i++) {
         const struct bh_policy_user *user = &policy->users[i];
 
-        if (!string_ok(policy, user->name) || user->found > 1 || user->n_groups > BH_GROUPS_MAX)
+        if (!bh_blob_string_ok(policy, user->name) || user->found > 1 || user->n_groups > BH_GROUPS_MAX)
             return false;
-        if (!range_ok(user->first_group, user->n_groups, count_of(policy, BH_SECTION_GROUPS)))
+        if (!bh_blob_range_ok(user->first_group, user->n_groups, bh_blob_count(policy, BH_SECTION_GROUPS)))
             return false;
         if (user->found && (user->uid == UINT32_MAX || user->gid == UINT32_MAX))
             return false;
@@ -215,7 +218,7 @@ static bool users_ok(const struct bh_policy *policy)
 /* What a deny spares: allow rules, in ascending order, so that a set of them is one pass. */
 static bool excepts_ok(const struct bh_policy *policy, const struct bh_rule *rule)
 {
-    if (!range_ok(rule->first_except, rule->n_excepts, count_of(policy, BH_SECTION_EXCEPTS)))
+    if (!bh_blob_range_ok(rule->first_except, rule->n_excepts, bh_blob_count(policy, BH_SECTION_EXCEPTS)))
         return false;
     if (rule->effect == BH_EFFECT_ALLOW)
         return rule->n_excepts == 0;
@@ -263,10 +266,11 @@ static bool object_ok(const struct bh_policy *policy, const struct bh_rule *rule
         return false;
     if (rule->user != BH_NO_USER && rule->user >= policy->n_users)
         return false;
-    if (!range_ok(rule->first_path, rule->n_paths, count_of(policy, BH_SECTION_PATHS)))
+    if (!bh_blob_range_ok(rule->first_path, rule->n_paths, bh_blob_count(policy, BH_SECTION_PATHS)))
         return false;
     if (!rule->has_object)
-        return rule->user == BH_NO_USER && (rule->n_paths == 0 || mounts_ok(policy, rule));
+        return (rule->user == BH_NO_USER || rule->exec != BH_NO_EXEC) &&
+               (rule->n_paths == 0 || mounts_ok(policy, rule));
     if (!all_covered(policy, rule))
         return false;
     if (rule->effect == BH_EFFECT_DENY)
@@ -280,13 +284,15 @@ static bool rule_ok(const struct bh_policy *policy, const struct bh_rule *rule)
 
     if (rule->effect > BH_EFFECT_DENY || rule->has_object > 1)
         return false;
-    if (!string_ok(policy, rule->name) || !string_ok(policy, rule->file) || !mask_ok(rule->commands))
+    if (!bh_blob_string_ok(policy, rule->name) || !bh_blob_string_ok(policy, rule->file) ||
+        !mask_ok(rule->commands))
         return false;
     if (rule->effect == BH_EFFECT_ALLOW && ((rule->commands[0] & ~only[0]) || (rule->commands[1] & ~only[1])))
         return false;
     if (rule->effect == BH_EFFECT_ALLOW && rule->verbs && !rule->has_object)
         return false;
-    return excepts_ok(policy, rule) && object_ok(policy, rule) && names_ok(policy, rule);
+    return rule->zero == 0 && excepts_ok(policy, rule) && object_ok(policy, rule) && names_ok(policy, rule) &&
+           bh_blob_rule_exec_ok(policy, rule);
 }
 
 /* The index names exactly the rules of each command: as many entries as bits, each in its place, none twice.
@@ -301,7 +307,8 @@ static bool index_ok(const struct bh_policy *policy)
     for (unsigned command = 0; command < BH_CMD_COUNT; command++) {
         const struct bh_command_rules *row = &policy->slice->commands[command];
 
-        if (row->first != next || !range_ok(row->first, row->count, count_of(policy, BH_SECTION_INDEX)))
+        if (row->first != next ||
+            !bh_blob_range_ok(row->first, row->count, bh_blob_count(policy, BH_SECTION_INDEX)))
             return false;
         for (uint32_t i = 0; i < row->count; i++) {
             const uint16_t *rule = &policy->index[row->first + i];
@@ -313,7 +320,7 @@ static bool index_ok(const struct bh_policy *policy)
         }
         next += row->count;
     }
-    return next == bits && next == count_of(policy, BH_SECTION_INDEX);
+    return next == bits && next == bh_blob_count(policy, BH_SECTION_INDEX);
 }
 
 static const void *section(const struct bh_slice *slice, enum bh_section which)
@@ -348,6 +355,8 @@ int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
         .n_users = slice->sections[BH_SECTION_USERS].count,
     };
     if (policy.n_rules > BH_RULES_MAX || !strings_ok(&policy) || !paths_ok(&policy) || !users_ok(&policy))
+        return -EBADMSG;
+    if (!bh_blob_execs_ok(&policy))
         return -EBADMSG;
     for (uint32_t i = 0; i < policy.n_rules; i++)
         if (!rule_ok(&policy, &policy.rules[i]))

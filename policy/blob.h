@@ -71,9 +71,10 @@ enum bh_setting {
     BH_SET_FREEZE_ON_RESTART, /* 0 = thaw what an agent that ended has left frozen; 1 = hold it */
     BH_SET_HOOK_TIMEOUT_S,    /* seconds that the freeze hooks may take, 1 to BH_HOOK_TIMEOUT_MAX_S */
     BH_SET_NVME_SMART,        /* 1: NVMe disks are asked for their health logs */
-    BH_SET_ON_RESTART,        /* 0 = kill: executions end with the agent; 1 = keep: those of `plain` and `none` go on */
-    BH_SET_EXEC_IDLE_S,       /* seconds after which the result of an execution that nobody fetches is forgotten; 0 =
-                                 never */
+    BH_SET_ON_RESTART, /* 0 = kill: executions end with the agent; 1 = keep: those of `plain` and `none` go on
+                        */
+    BH_SET_EXEC_IDLE_S, /* seconds after which the result of an execution that nobody fetches is forgotten; 0
+                           = never */
     BH_SET_END,
     BH_SET_COUNT = 24, /* room for later ones: zero */
 };
@@ -119,8 +120,9 @@ enum bh_types { BH_TYPES_REGULAR, BH_TYPES_ANY };
 
 #define BH_NO_USER UINT32_MAX
 #define BH_NO_RULE UINT32_MAX
-
 #define BH_NO_EXEC UINT32_MAX
+#define BH_NO_GROUP                                                                                          \
+    UINT32_MAX /* among the groups of an exec rule: there is none of this name, so the rule is false */
 
 struct bh_rule {
     uint64_t commands[2];             /* bit per command */
@@ -131,7 +133,7 @@ struct bh_rule {
     uint32_t first_path, n_paths;     /* of files or of mounts, sorted by use; none: any path */
     uint32_t first_except, n_excepts; /* deny only */
     uint32_t first_name, n_names;     /* only where all its commands list the same; none: any name */
-    uint32_t exec;                    /* index in BH_SECTION_EXECS, or BH_NO_EXEC: it speaks of no execution */
+    uint32_t exec; /* index in BH_SECTION_EXECS, or BH_NO_EXEC: it speaks of no execution */
     uint32_t zero;
     uint16_t verbs;       /* mask of enum bh_verb; deny: the rule speaks of opens that ask for any of these */
     uint16_t create_mode; /* of a file that the rule creates */
@@ -165,16 +167,17 @@ struct bh_name {
 
 /* --- executions: what a rule for guest-exec says besides its user ---------------------- */
 
-#define BH_EXEC_ARGS_MAX 64u       /* positions of one rule */
-#define BH_EXEC_MATCHES_MAX 64u    /* alternatives of one position */
-#define BH_EXEC_WORDS_MAX 64u      /* programs, variables or sockets of one rule */
+#define BH_EXEC_ARGS_MAX 64u    /* positions of one rule */
+#define BH_EXEC_MATCHES_MAX 64u /* alternatives of one position */
+#define BH_EXEC_WORDS_MAX 64u   /* programs, variables or sockets of one rule */
 #define BH_EXEC_TIMEOUT_MAX_S (30u * 24 * 3600)
 #define BH_EXEC_OUTPUT_MAX (16u * 1024 * 1024) /* bytes per stream */
 #define BH_EXEC_PIDS_MAX 32768u
-#define BH_EXEC_CPU_MAX 100000u      /* percent of one CPU */
+#define BH_EXEC_PIDS_INITIAL 256u /* in minimal and diag, where the rule says nothing */
+#define BH_EXEC_CPU_MAX 100000u   /* percent of one CPU */
 #define BH_EXEC_CONCURRENT_MAX 1024u
-#define BH_EXEC_RATE_MAX 100000u     /* executions in one period */
-#define BH_EXEC_RATES_MAX 32u        /* rules of one channel that have a `rate` */
+#define BH_EXEC_RATE_MAX 100000u       /* executions in one period */
+#define BH_EXEC_RATES_MAX BH_RATES_MAX /* rules of one channel that have a `rate` */
 
 enum bh_sandbox { BH_SANDBOX_MINIMAL, BH_SANDBOX_DIAG, BH_SANDBOX_PLAIN, BH_SANDBOX_NONE };
 
@@ -215,22 +218,22 @@ enum bh_exec_flag {
 
 /* An allow says all of it; a deny has programs only (or none: every execution), everything else is zero. */
 struct bh_exec_rule {
-    uint64_t memory;                   /* bytes; 0 = no limit */
-    uint32_t flags;                    /* enum bh_exec_flag */
-    uint32_t sandbox;                  /* enum bh_sandbox */
+    uint64_t memory;                    /* bytes; 0 = no limit */
+    uint32_t flags;                     /* enum bh_exec_flag */
+    uint32_t sandbox;                   /* enum bh_sandbox */
     uint32_t first_program, n_programs; /* in BH_SECTION_WORDS; absolute, clean paths */
-    uint32_t argv0;                    /* string; "": the program as the rule names it, or as the client does */
-    uint32_t first_arg, n_args;        /* in BH_SECTION_ARGS; `rest` is not counted and stands behind them */
-    uint32_t first_env, n_env;         /* in BH_SECTION_WORDS: names */
-    uint32_t first_socket, n_sockets;  /* in BH_SECTION_WORDS: absolute, clean paths */
-    uint32_t first_group, n_groups;    /* in BH_SECTION_GROUPS */
-    uint32_t cwd;                      /* string: an absolute, clean path; "" = "/" */
-    uint32_t timeout_s;                /* 0 = none */
-    uint32_t output;                   /* bytes kept of each stream */
-    uint32_t pids;                     /* processes at a time; 0 = no limit */
-    uint32_t cpu;                      /* percent of one CPU; 0 = no limit */
-    uint32_t rate, rate_s;             /* at most `rate` starts within rate_s seconds; 0 = no limit */
-    uint32_t concurrent;               /* that run at a time; 0 = no limit */
+    uint32_t argv0;             /* string; "": the program as the rule names it, or as the client does */
+    uint32_t first_arg, n_args; /* in BH_SECTION_ARGS; `rest` is not counted and stands behind them */
+    uint32_t first_env, n_env;  /* in BH_SECTION_WORDS: names */
+    uint32_t first_socket, n_sockets; /* in BH_SECTION_WORDS: absolute, clean paths */
+    uint32_t first_group, n_groups;   /* in BH_SECTION_GROUPS */
+    uint32_t cwd;                     /* string: an absolute, clean path; "" = "/" */
+    uint32_t timeout_s;               /* 0 = none */
+    uint32_t output;                  /* bytes kept of each stream */
+    uint32_t pids;                    /* processes at a time; 0 = no limit */
+    uint32_t cpu;                     /* percent of one CPU; 0 = no limit */
+    uint32_t rate, rate_s;            /* at most `rate` starts within rate_s seconds; 0 = no limit */
+    uint32_t concurrent;              /* that run at a time; 0 = no limit */
     uint32_t zero;
     uint8_t sha256[32];
 };

@@ -8,8 +8,10 @@
  */
 #include "policy/eval.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "policy/evalexec.h"
 #include "policy/match.h"
 #include "policy/mounts.h"
 #include "protocol/codes.h"
@@ -28,6 +30,10 @@ struct question {
     const struct bh_str *name;
     const struct bh_str *places; /* where one file system is mounted; NULL: no mount is asked about */
     uint32_t n_places;
+    const struct bh_exec_object *exec; /* NULL: no execution is asked about */
+    enum bh_exec_names names;          /* which names of its program count in an allow */
+    bool one_sandbox;                  /* only allows with `sandbox` count */
+    uint32_t sandbox;
     bool any_path; /* for grants: the path may be chosen to suit an allow and to escape a deny */
     bool clean;    /* the path of the file is absolute and clean */
 };
@@ -116,16 +122,12 @@ static const char *name_fails(const struct bh_policy *policy, const struct bh_ru
     return "no name of it matches";
 }
 
-/* NULL if this allow rule grants the request, else why it does not. What cannot be evaluated is false. */
-static const char *allow_fails(const struct bh_policy *policy, const struct bh_rule *rule,
-                               const struct question *q)
+/* NULL if this allow rule grants the open, else why it does not. */
+static const char *allow_open_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                                    const struct question *q)
 {
     const struct bh_file_object *file = q->file;
 
-    if (bh_acts_on_mounts(q->command))
-        return mount_fails(policy, rule, q);
-    if (q->command != BH_CMD_GUEST_FILE_OPEN)
-        return name_fails(policy, rule, q);
     if (!rule->has_object)
         return NULL;
     if (!file)
@@ -147,16 +149,12 @@ static const char *allow_fails(const struct bh_policy *policy, const struct bh_r
                : NULL;
 }
 
-/* NULL if this deny rule speaks of the request, else why it does not. What cannot be evaluated is true. */
-static const char *deny_fails(const struct bh_policy *policy, const struct bh_rule *rule,
-                              const struct question *q)
+/* NULL if this deny rule speaks of the open, else why it does not. */
+static const char *deny_open_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                                   const struct question *q)
 {
     const struct bh_file_object *file = q->file;
 
-    if (bh_acts_on_mounts(q->command))
-        return mount_fails(policy, rule, q);
-    if (q->command != BH_CMD_GUEST_FILE_OPEN)
-        return name_fails(policy, rule, q);
     if (!rule->has_object || !file)
         return NULL;
     if (file->verbs && !(file->verbs & rule->verbs))
@@ -169,10 +167,44 @@ static const char *deny_fails(const struct bh_policy *policy, const struct bh_ru
                                                                                     : NULL;
 }
 
-static void tell(const struct bh_trace *trace, uint32_t rule, const char *fails)
+static struct bh_exec_why exec_fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                                     const struct question *q)
 {
-    if (trace && trace->fn)
-        trace->fn(trace->context, rule, !fails, fails ? fails : "it matches");
+    if (rule->effect == BH_EFFECT_DENY)
+        return bh_exec_deny_fails(policy, rule, q->exec);
+    if (q->one_sandbox && policy->execs[rule->exec].sandbox != q->sandbox)
+        return (struct bh_exec_why){ .text = "it has another sandbox" };
+    return bh_exec_allow_fails(policy, rule, q->exec, q->names);
+}
+
+/* Does the rule grant, or strike, what is asked? What cannot be evaluated is false in an allow and true in a
+ * deny. */
+static struct bh_exec_why fails(const struct bh_policy *policy, const struct bh_rule *rule,
+                                const struct question *q)
+{
+    struct bh_exec_why why = { 0 };
+
+    if (q->command == BH_CMD_GUEST_EXEC)
+        return exec_fails(policy, rule, q);
+    if (bh_acts_on_mounts(q->command))
+        why.text = mount_fails(policy, rule, q);
+    else if (q->command != BH_CMD_GUEST_FILE_OPEN)
+        why.text = name_fails(policy, rule, q);
+    else
+        why.text = rule->effect == BH_EFFECT_ALLOW ? allow_open_fails(policy, rule, q)
+                                                   : deny_open_fails(policy, rule, q);
+    return why;
+}
+
+static void tell(const struct bh_trace *trace, uint32_t rule, struct bh_exec_why why)
+{
+    char text[96];
+
+    if (!trace || !trace->fn)
+        return;
+    if (why.counted)
+        (void)snprintf(text, sizeof(text), "%s %u %s", why.counted, why.number, why.text);
+    trace->fn(trace->context, rule, !why.text, why.counted ? text : why.text ? why.text : "it matches");
 }
 
 /* Pass one. True if any allow names the command at all. */
@@ -185,14 +217,14 @@ static bool collect_allows(const struct bh_policy *policy, const struct question
     for (uint32_t i = 0; i < row->count; i++) {
         uint32_t number = policy->index[row->first + i];
         const struct bh_rule *rule = &policy->rules[number];
-        const char *fails;
+        struct bh_exec_why why;
 
         if (rule->effect != BH_EFFECT_ALLOW)
             continue;
         named = true;
-        fails = allow_fails(policy, rule, q);
-        tell(trace, number, fails);
-        if (!fails)
+        why = fails(policy, rule, q);
+        tell(trace, number, why);
+        if (!why.text)
             set_add(candidates, number);
     }
     return named;
@@ -218,13 +250,13 @@ static uint32_t strike_denied(const struct bh_policy *policy, const struct quest
     for (uint32_t i = 0; i < row->count; i++) {
         uint32_t number = policy->index[row->first + i];
         const struct bh_rule *rule = &policy->rules[number];
-        const char *fails;
+        struct bh_exec_why why;
 
         if (rule->effect != BH_EFFECT_DENY)
             continue;
-        fails = deny_fails(policy, rule, q);
-        tell(trace, number, fails);
-        if (fails)
+        why = fails(policy, rule, q);
+        tell(trace, number, why);
+        if (why.text)
             continue;
         keep_spared(policy, rule, candidates);
         if (set_first(candidates) == BH_NO_RULE)
@@ -344,14 +376,21 @@ struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct b
 struct bh_decision bh_policy_exec(const struct bh_policy *policy, const struct bh_exec_object *object,
                                   const struct bh_trace *trace)
 {
-    (void)object;
-    return bh_policy_command(policy, BH_CMD_GUEST_EXEC, trace);
+    struct question q = { .command = BH_CMD_GUEST_EXEC, .exec = object, .names = BH_EXEC_BY_ANY };
+    struct bh_decision decision = decide(policy, &q, trace), by_path;
+
+    if (decision.verdict != BH_VERDICT_ALLOW)
+        return decision;
+    q.names = BH_EXEC_BY_PATH;
+    by_path = decide(policy, &q, NULL);
+    return by_path.verdict == BH_VERDICT_ALLOW ? by_path : decision;
 }
 
 bool bh_policy_has_sandbox(const struct bh_policy *policy, uint32_t sandbox)
 {
-    (void)policy;
-    return sandbox == BH_SANDBOX_NONE;
+    struct question q = { .command = BH_CMD_GUEST_EXEC, .one_sandbox = true, .sandbox = sandbox };
+
+    return decide(policy, &q, NULL).verdict == BH_VERDICT_ALLOW;
 }
 
 uint16_t bh_verdict_code(enum bh_verdict verdict)

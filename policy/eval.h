@@ -38,16 +38,16 @@ struct bh_file_object {
 /* What is known of an execution when it is judged. Any bytes in all strings. */
 struct bh_exec_object {
     struct bh_str path;     /* the program as the client names it */
-    struct bh_str resolved; /* its name after all (trusted) links; len 0: not known, so that what needs it is false in an
-                               allow and true in a deny */
+    struct bh_str resolved; /* its name after all (trusted) links; len 0: not known, so that what needs it is
+                               false in an allow and true in a deny */
     const struct bh_str *args; /* without argv[0] */
     const struct bh_str *env;  /* NAME=value each */
     uint32_t n_args, n_env;
     bool has_input;
 };
 
-/* One step of the explanation. `why` is a constant sentence part: "path matches", "verb write is not among
- * its verbs". */
+/* One step of the explanation. `why` is a sentence part that is there during the call only: "path matches",
+ * "verb write is not among its verbs". */
 typedef void (*bh_trace_fn)(void *context, uint32_t rule, bool matched, const char *why);
 
 struct bh_trace {
@@ -109,9 +109,10 @@ struct bh_decision bh_policy_file(const struct bh_policy *policy, const struct b
                                   const struct bh_trace *trace);
 
 /*
- * For guest-exec and bulkhead-exec: the rules are those of guest-exec. The program, the arguments position by position,
- * names of variables and input of an allow must all match; a deny with programs strikes these, under either name.
- * The rule that is returned has an `exec`.
+ * For guest-exec and bulkhead-exec: the rules are those of guest-exec. The program, the arguments position by
+ * position, names of variables and input of an allow must all match; a deny with programs strikes these,
+ * under either name. An allow that has the program as the client names it goes before one that has what the
+ * name leads to, whichever stands first. The rule that is returned has an `exec`.
  */
 struct bh_decision bh_policy_exec(const struct bh_policy *policy, const struct bh_exec_object *object,
                                   const struct bh_trace *trace);

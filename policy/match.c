@@ -43,7 +43,7 @@ static size_t component_len(const char *text, size_t len)
 }
 
 /* Both have as many components, and each matches its own. */
-static bool glob_match(const char *pattern, size_t pattern_len, const char *path, size_t len)
+bool bh_glob_match(const char *pattern, size_t pattern_len, const char *path, size_t len)
 {
     for (;;) {
         size_t p = component_len(pattern, pattern_len), n = component_len(path, len);
@@ -65,7 +65,7 @@ bool bh_path_match(enum bh_path_kind kind, const char *pattern, size_t pattern_l
     if (kind == BH_PATH_GLOB && len == 1) /* "/" has no component that a star could stand for */
         return pattern_len == 1 && path[0] == pattern[0];
     if (kind == BH_PATH_GLOB)
-        return glob_match(pattern, pattern_len, path, len);
+        return bh_glob_match(pattern, pattern_len, path, len);
     if (kind == BH_PATH_BENEATH && pattern_len == 1)
         return len > 0 && path[0] == '/';
     if (len < pattern_len || memcmp(path, pattern, pattern_len) != 0)

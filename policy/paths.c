@@ -92,12 +92,17 @@ uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct b
     return list.n;
 }
 
-bool bh_policy_needs_fs_reader(const struct bh_policy *policy)
+bool bh_policy_opens_as(const struct bh_policy *policy, uint32_t user)
 {
     for (uint32_t i = 0; i < policy->n_rules; i++)
-        if (is_for(&policy->rules[i], BH_NO_USER))
+        if (is_for(&policy->rules[i], user))
             return true;
     return false;
+}
+
+bool bh_policy_needs_fs_reader(const struct bh_policy *policy)
+{
+    return bh_policy_opens_as(policy, BH_NO_USER);
 }
 
 bool bh_policy_needs_mounts(const struct bh_policy *policy)

@@ -63,15 +63,18 @@ static void do_call(struct bh_front *front)
     bh_route_ask(front);
 }
 
-static void do_open(struct bh_front *front)
-{
-    bh_reply_open(&front->client.out, front->request.row);
-    bh_reply_bytes(&front->client, &front->way.base64, front->way.data.ptr, front->way.data.len);
-}
-
 static void do_bytes(struct bh_front *front)
 {
-    bh_reply_bytes(&front->client, &front->way.base64, front->way.data.ptr, front->way.data.len);
+    struct bh_under_way *way = &front->way;
+
+    bh_reply_bytes(&front->client, &way->stream, front->request.row, way->data_of, way->data.ptr,
+                   way->data.len);
+}
+
+static void do_open(struct bh_front *front)
+{
+    bh_reply_open(&front->client.out);
+    do_bytes(front);
 }
 
 static void do_reply(struct bh_front *front)
@@ -89,13 +92,12 @@ static void do_close(struct bh_front *front)
 {
     const struct bh_request *request = &front->request;
 
-    bh_reply_close(&front->client.out, &front->way.base64, request->row, front->way.ret, request->id);
+    bh_reply_close(&front->client.out, &front->way.stream, request->row, front->way.ret, request->id);
     front->lines++;
     end_request(front);
 }
 
-/* What was sent stands. Fewer bytes than asked for and no end of file: the client asks again, and learns
- * more. */
+/* What was sent stands. */
 static void do_shorten(struct bh_front *front)
 {
     const struct bh_command *row = front->request.row;
@@ -106,7 +108,7 @@ static void do_shorten(struct bh_front *front)
         end_request(front);
         return;
     }
-    bh_reply_set_count(row, front->way.ret, front->way.streamed);
+    bh_reply_shorten(row, &front->way.stream, front->way.ret);
     front->audit.state->failures++;
     do_close(front);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "broker/front/machine.h"
+#include "broker/front/reply.h"
 #include "broker/front/request.h"
 #include "broker/front/transport.h"
 #include "policy/blob.h"
@@ -72,10 +73,10 @@ struct bh_under_way {
     uint64_t id;          /* of its frames; 0: the worker has nothing to do with it */
     struct bh_bytes call; /* encoded arguments; `sent` of them are sent */
     size_t sent;
-    uint64_t streamed; /* bytes of the bulk return member */
-    struct bh_base64 base64;
-    struct bh_bytes data; /* of the DATA frame that has come, in `room` */
-    void *ret;            /* decoded return value, in the arena */
+    struct bh_reply_stream stream; /* bulk return members */
+    struct bh_bytes data;          /* of the DATA frame that has come, in `room` */
+    unsigned data_of;              /* which bulk member it is of */
+    void *ret;                     /* decoded return value, in the arena */
 };
 
 struct bh_front {

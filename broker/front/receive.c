@@ -25,12 +25,15 @@ static void foul(struct bh_front *front, uint8_t worker)
 
 static bool take_data(struct bh_front *front, const struct bh_frame *frame, const uint8_t *payload)
 {
-    const struct bh_field *bulk = front->request.row->bulk_ret[0];
+    unsigned which = frame->flags & BH_FRAME_SECOND ? 1 : 0;
+    const struct bh_field *bulk = front->request.row->bulk_ret[which];
+    struct bh_under_way *way = &front->way;
 
-    if (!bulk || frame->length == 0 || front->way.streamed + frame->length > bulk->limit)
+    if (!bulk || frame->length == 0 || which < way->stream.member ||
+        way->stream.bytes[which] + frame->length > bulk->limit)
         return false;
-    front->way.data = (struct bh_bytes){ payload, frame->length };
-    front->way.streamed += frame->length;
+    way->data = (struct bh_bytes){ payload, frame->length };
+    way->data_of = which;
     bh_front_fire(front, BH_ON_DATA);
     return true;
 }

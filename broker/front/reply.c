@@ -83,9 +83,9 @@ void bh_reply_value(struct bh_out *out, const struct bh_command *command, const 
     if (command->flags & BH_COMMAND_SENTINEL)
         put(out, "\xff");
     if (command->bulk_ret[0]) {
-        struct bh_base64 nothing = { 0 };
+        struct bh_reply_stream nothing = { 0 };
 
-        bh_reply_open(out, command);
+        bh_reply_open(out);
         bh_reply_close(out, &nothing, command, ret, id);
     } else {
         put(out, "{\"return\": ");
@@ -99,41 +99,100 @@ void bh_reply_value(struct bh_out *out, const struct bh_command *command, const 
         replace_with_error(out, start, id);
 }
 
-void bh_reply_open(struct bh_out *out, const struct bh_command *command)
+void bh_reply_open(struct bh_out *out)
 {
-    put(out, "{\"return\": {\"");
-    put(out, command->bulk_ret[0]->name);
-    put(out, "\": \"");
+    put(out, "{\"return\": {");
 }
 
-void bh_reply_bytes(struct bh_transport *client, struct bh_base64 *base64, const uint8_t *data, size_t len)
+static void begin_member(struct bh_out *out, struct bh_reply_stream *stream, const struct bh_field *field)
 {
-    char *room = bh_transport_room(client, BH_BASE64_ENCODED_MAX(len));
+    put(out, stream->any ? ", \"" : "\"");
+    put(out, field->name);
+    put(out, "\": \"");
+    stream->any = stream->open = true;
+    stream->base64 = (struct bh_base64){ 0 };
+}
 
+static void end_member(struct bh_out *out, struct bh_reply_stream *stream)
+{
+    char last[BH_BASE64_ENCODED_MAX(0)];
+
+    bh_out_raw(out, last, bh_base64_encode_end(&stream->base64, last));
+    put(out, "\"");
+    stream->open = false;
+    stream->member++;
+}
+
+/* Is done with the members before `which`. */
+static void advance(struct bh_out *out, struct bh_reply_stream *stream, const struct bh_command *command,
+                    unsigned which)
+{
+    while (stream->member < which && command->bulk_ret[stream->member]) {
+        const struct bh_field *field = command->bulk_ret[stream->member];
+
+        if (!stream->open && (field->flags & BH_FIELD_OPTIONAL)) {
+            stream->member++;
+            continue;
+        }
+        if (!stream->open)
+            begin_member(out, stream, field);
+        end_member(out, stream);
+    }
+}
+
+void bh_reply_bytes(struct bh_transport *client, struct bh_reply_stream *stream,
+                    const struct bh_command *command, unsigned which, const uint8_t *data, size_t len)
+{
+    char *room;
+
+    advance(&client->out, stream, command, which);
+    if (!stream->open)
+        begin_member(&client->out, stream, command->bulk_ret[which]);
+    stream->bytes[which] += len;
+    room = bh_transport_room(client, BH_BASE64_ENCODED_MAX(len));
     if (room)
-        client->out.len += bh_base64_encode(base64, data, len, room);
+        client->out.len += bh_base64_encode(&stream->base64, data, len, room);
     else
         client->out.failed = true;
 }
 
-void bh_reply_close(struct bh_out *out, struct bh_base64 *base64, const struct bh_command *command,
+void bh_reply_close(struct bh_out *out, struct bh_reply_stream *stream, const struct bh_command *command,
                     const void *ret, struct bh_str id)
 {
-    char last[BH_BASE64_ENCODED_MAX(0)];
-
-    bh_out_raw(out, last, bh_base64_encode_end(base64, last));
-    put(out, "\"");
-    bh_members_to_json(command->ret, ret, out);
+    advance(out, stream, command, BH_BULK_RET_MAX);
+    bh_members_to_json(command->ret, ret, !stream->any, out);
     put(out, "}");
     end_line(out, id);
 }
 
-void bh_reply_set_count(const struct bh_command *command, void *ret, uint64_t count)
+/* True if `field` is the X-truncated of a member X-data that came. */
+static bool tells_cut(const struct bh_field *field, const struct bh_command *command,
+                      const struct bh_reply_stream *stream)
 {
+    for (unsigned i = 0; i < BH_BULK_RET_MAX; i++) {
+        const char *bulk = command->bulk_ret[i] ? command->bulk_ret[i]->name : "";
+        size_t stem = strcspn(bulk, "-") + 1;
+
+        if (stream->bytes[i] > 0 && strcmp(bulk + stem - 1, "-data") == 0 &&
+            strncmp(field->name, bulk, stem) == 0 && strcmp(field->name + stem, "truncated") == 0)
+            return true;
+    }
+    return false;
+}
+
+void bh_reply_shorten(const struct bh_command *command, const struct bh_reply_stream *stream, void *ret)
+{
+    char *base = ret;
+
     for (uint32_t i = 0; i < command->ret->n_fields; i++) {
         const struct bh_field *field = &command->ret->fields[i];
+        bool cut = field->kind == BH_KIND_BOOL && tells_cut(field, command, stream);
 
         if (field->kind == BH_KIND_INT && strcmp(field->name, "count") == 0)
-            *(int64_t *)(void *)((char *)ret + field->offset) = (int64_t)count;
+            *(int64_t *)(void *)(base + field->offset) = (int64_t)stream->bytes[0];
+        if (cut || (field->kind == BH_KIND_BOOL && strcmp(field->name, "exited") == 0))
+            *(bool *)(void *)(base + field->offset) = true;
+        if (cut && (field->flags & BH_FIELD_OPTIONAL))
+            *(bool *)(void *)(base + field->has) = true;
     }
 }

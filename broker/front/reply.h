@@ -9,6 +9,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "protocol/base/arena.h"
 #include "protocol/base/err.h"
 #include "protocol/json/base64.h"
@@ -23,14 +27,29 @@ void bh_reply_error(struct bh_out *out, const struct bh_error *error, struct bh_
 /* A whole reply. If it is too large for the output, an error stands in its place. */
 void bh_reply_value(struct bh_out *out, const struct bh_command *command, const void *ret, struct bh_str id);
 
-/* A reply whose first member is streamed: beginning, bytes, end with the other members of `ret`. */
-void bh_reply_open(struct bh_out *out, const struct bh_command *command);
-void bh_reply_bytes(struct bh_transport *client, struct bh_base64 *base64, const uint8_t *data, size_t len);
-void bh_reply_close(struct bh_out *out, struct bh_base64 *base64, const struct bh_command *command,
+/* How far a reply with bulk members is: they come first, in their order. Zeroed at its beginning. */
+struct bh_reply_stream {
+    uint64_t bytes[BH_BULK_RET_MAX]; /* of each member so far */
+    unsigned member;                 /* the one that bytes may come of; later ones may follow */
+    bool open;                       /* its string has begun */
+    bool any;                        /* a member was written */
+    struct bh_base64 base64;
+};
+
+/*
+ * A reply whose bulk members are streamed: beginning; bytes of the member `which`, never of one before the
+ * last one's; end with the other members of `ret`. A bulk member that no bytes came of is left out if it is
+ * optional, and else empty.
+ */
+void bh_reply_open(struct bh_out *out);
+void bh_reply_bytes(struct bh_transport *client, struct bh_reply_stream *stream,
+                    const struct bh_command *command, unsigned which, const uint8_t *data, size_t len);
+void bh_reply_close(struct bh_out *out, struct bh_reply_stream *stream, const struct bh_command *command,
                     const void *ret, struct bh_str id);
 
 /*
- * Sets the member `count` of a zeroed return value, for a stream that ended early: its other members say that
- * there may be more.
+ * Fills a zeroed return value for a stream that ended early. A `count` is what came, and `eof` stays false:
+ * the client asks again, and learns more. What is fetched once is gone: `exited` is true, and of each bulk
+ * member X-data that came X-truncated is.
  */
-void bh_reply_set_count(const struct bh_command *command, void *ret, uint64_t count);
+void bh_reply_shorten(const struct bh_command *command, const struct bh_reply_stream *stream, void *ret);

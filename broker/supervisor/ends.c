@@ -13,6 +13,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
+#define FAREWELL_MS 2500 /* for executions to be ended and recorded */
+
 static void say_death(struct bh_supervisor *s, const struct bh_process *process, int status)
 {
     if (WIFSIGNALED(status)) {
@@ -42,10 +44,11 @@ static void clear(struct bh_supervisor *s, struct bh_process *process)
                       !s->stopping && (process->channel < 0 || s->channels[process->channel].row);
 }
 
-/* Its list of disks is told. */
+/* It has done what it was started for: its list of disks is told, nothing of it runs any more. */
 static bool is_done(const struct bh_process *process, int status)
 {
-    return process->role == BH_ROLE_SMART && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return (process->role == BH_ROLE_SMART || process->role == BH_ROLE_SPAWN) && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 static void ended(struct bh_supervisor *s, struct bh_process *process, int status)
@@ -160,11 +163,30 @@ int bh_await(const struct bh_process *process, uint64_t until)
     return status;
 }
 
-/* Nobody is asked to go, for one that was taken over may have blocked every other signal, and nobody is
+/* Those that run programs end them, and those that keep output say what became of it; what takes longer is killed. */
+static void say_farewell(struct bh_supervisor *s, unsigned turn)
+{
+    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + FAREWELL_MS;
+
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid && bh_roster[s->processes[i].role].farewell == turn)
+            bh_let_go(&s->processes[i]);
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid && bh_roster[s->processes[i].role].farewell == turn &&
+            bh_await(&s->processes[i], until) >= 0)
+            s->processes[i].pid = 0;
+}
+
+/* Nobody else is asked to go, for one that was taken over may have blocked every other signal, and nobody is
  * waited for without end. The guard and the hooks go by themselves: when nothing can freeze any more, when
  * nothing is owed. */
 void bh_end_all(struct bh_supervisor *s, uint64_t until)
 {
+    for (unsigned i = 1; i < s->n_processes; i++)
+        if (s->processes[i].pid && !bh_freeze_lasts(&s->processes[i]) && !bh_roster[s->processes[i].role].farewell)
+            (void)kill(s->processes[i].pid, SIGKILL);
+    say_farewell(s, 1);
+    say_farewell(s, 2);
     for (unsigned i = 1; i < s->n_processes; i++)
         if (s->processes[i].pid && !bh_freeze_lasts(&s->processes[i]))
             (void)kill(s->processes[i].pid, SIGKILL);

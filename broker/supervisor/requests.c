@@ -96,7 +96,7 @@ void bh_retire(struct bh_process *process)
 }
 
 /* Nothing more goes to it; what has gone already it serves or gives back, and ends. */
-static void let_go(struct bh_process *process)
+void bh_let_go(struct bh_process *process)
 {
     (void)shutdown(process->peer, SHUT_WR);
     process->dying = process->leaving = process->planned = true;
@@ -107,7 +107,7 @@ static void let_go(struct bh_process *process)
 void bh_evict(struct bh_process *process)
 {
     if (process->pid && !process->dying && bh_roster[process->role].may_leave)
-        let_go(process);
+        bh_let_go(process);
     else
         bh_retire(process);
     process->evicted = process->pid != 0;
@@ -229,7 +229,7 @@ static void answer_policy(struct bh_supervisor *s, struct bh_process *sender)
 static void answer_leave(struct bh_process *sender)
 {
     if (!sender->dying)
-        let_go(sender);
+        bh_let_go(sender);
 }
 
 static void answer_segment(struct bh_supervisor *s, struct bh_process *audit)

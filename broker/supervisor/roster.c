@@ -20,11 +20,12 @@ const struct bh_role_row bh_roster[BH_ROLE_COUNT] = {
     [BH_ROLE_THAW] = { "thaw", &bh_profile_thaw, .worker = -1 },
     [BH_ROLE_SMART] = { "smart", &bh_profile_smart, .per_channel = true, .worker = -1 },
     [BH_ROLE_EXEC] = { "exec", &bh_profile_exec, .per_channel = true, .may_start_spawn = true,
-                       .may_feed_spool = true, .may_ask_policy = true, .worker = BH_WORKER_EXEC },
+                       .may_feed_spool = true, .may_ask_policy = true, .may_leave = true, .farewell = 1,
+                       .worker = BH_WORKER_EXEC },
     [BH_ROLE_SPAWN] = { "spawn", &bh_profile_spawn, .per_channel = true, .may_feed_spool = true,
-                        .may_ask_policy = true, .worker = -1 },
+                        .may_ask_policy = true, .may_leave = true, .farewell = 1, .worker = -1 },
     [BH_ROLE_SPOOL] = { "spool", &bh_profile_spool, .per_channel = true, .may_ask_policy = true,
-                        .worker = BH_WORKER_SPOOL },
+                        .may_leave = true, .farewell = 2, .worker = BH_WORKER_SPOOL },
     [BH_ROLE_HOOK] = { "hook", &bh_profile_hook, .worker = -1 },
 };
 

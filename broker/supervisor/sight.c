@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "broker/supervisor/supervisor.h"
+#include "policy/confine/caps.h"
+#include "policy/eval.h"
 #include "policy/paths.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -96,6 +98,17 @@ static void nvme_view(struct bh_sight *sight)
     globfree(&found);
 }
 
+/* What its sandboxes need. Programs of `plain` may become more than it is: what is set-uid works there. */
+static void exec_power(const struct bh_policy *policy, struct bh_identity *identity)
+{
+    bool plain = bh_policy_has_sandbox(policy, BH_SANDBOX_PLAIN);
+
+    if (!plain && !bh_policy_has_sandbox(policy, BH_SANDBOX_MINIMAL) && !bh_policy_has_sandbox(policy, BH_SANDBOX_DIAG))
+        identity->caps = 1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_READ_SEARCH; /* its filter, and the names of programs */
+    if (plain)
+        identity->more_bound = bh_caps_all();
+}
+
 /* Runs in the child, where the view is built. */
 static void say_left_out(const char *path, int error)
 {
@@ -137,6 +150,8 @@ int bh_sight(const struct bh_supervisor *s, const struct bh_process *process, st
         if (!bh_policy_needs_fs_reader(policy))
             ret->identity.caps = 0;
     }
+    if (process->role == BH_ROLE_EXEC)
+        exec_power(policy, &ret->identity);
     if (process->role == BH_ROLE_SMART)
         nvme_view(ret);
     if (process->role == BH_ROLE_STORAGE && !bh_policy_needs_mounts(policy))

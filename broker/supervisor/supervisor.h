@@ -325,6 +325,8 @@ void bh_kill(struct bh_process *process);
 #define BH_GIVE_UP_MS 500u /* after that; what is not gone then hangs in the kernel and runs no more */
 /* How much this process and its predecessors have finished: requests, or lines of the log. */
 uint64_t bh_finished(const struct bh_supervisor *s, const struct bh_process *process);
+/* Nothing more is sent to it: what it has it serves or gives back, and ends by itself. */
+void bh_let_go(struct bh_process *process);
 /* Ends a process because it is not needed any more. */
 void bh_retire(struct bh_process *process);
 /* The same, and nothing that it asked or left behind counts. */

@@ -17,6 +17,7 @@
 #include "broker/audit/state.h"
 #include "broker/supervisor/supervisor.h"
 #include "policy/eval.h"
+#include "policy/paths.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 
@@ -166,6 +167,8 @@ static int assign_openers(struct bh_supervisor *s, int channel)
     for (uint32_t user = 0; user < n && r == 0; user++) {
         uint32_t place, source;
 
+        if (!bh_policy_opens_as(&s->channels[channel].policy, user))
+            continue;
         label_of(s, BH_ROLE_OPENER, channel, user, label);
         place = choose(s, channel, label, taken);
         source = source_number(BH_ROLE_OPENER, channel, place);

@@ -84,6 +84,22 @@ int bh_caps_keep(uint64_t caps)
     return r < 0 ? r : apply(CAPNG_SELECT_CAPS);
 }
 
+uint64_t bh_caps_all(void)
+{
+    unsigned last = 0;
+
+    while (prctl(PR_CAPBSET_READ, last + 1) >= 0)
+        last++;
+    return (UINT64_C(2) << last) - 1;
+}
+
+int bh_caps_ordinary(uint64_t caps)
+{
+    if (prctl(PR_SET_SECUREBITS, 0) < 0)
+        return -errno;
+    return bh_caps_keep(caps);
+}
+
 const char *bh_caps_name(unsigned capability)
 {
     return capng_capability_to_name(capability);

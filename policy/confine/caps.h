@@ -1,7 +1,8 @@
 /*
  * Capability sets and securebits, in the four moves that the order in confine.c needs.
  *
- * Trust: in = CONFIG; out = CHECKED; called by = confine.c, supervisor (keep), bulkheadctl (name)
+ * Trust: in = CONFIG; out = CHECKED; called by = confine.c, workers/exec, supervisor (keep), bulkheadctl
+ * (name)
  */
 #pragma once
 
@@ -29,9 +30,16 @@ int bh_caps_lock(void);
 /* Permitted, effective and inheritable become exactly `caps`. */
 int bh_caps_finish(uint64_t caps);
 
-/* For the supervisor itself, which goes on as uid 0: it has no more than `caps` from now on. What it starts
- * may have as much as its bounding set. 0 or -errno. */
+/* For who goes on as the uid that it has: permitted and effective become `caps`, nothing is inheritable or
+ * ambient. What it starts may have as much as its bounding set. 0 or -errno. */
 int bh_caps_keep(uint64_t caps);
+
+/* All that this kernel knows. */
+uint64_t bh_caps_all(void);
+
+/* Before a program of the guest gets the uid of an ordinary login: uid 0 means what it always did, nothing is
+ * inheritable or ambient, permitted and effective become `caps`. Needs SETPCAP. 0 or -errno. */
+int bh_caps_ordinary(uint64_t caps);
 
 /* "dac_read_search" for a capability's number; NULL for an unknown one. */
 const char *bh_caps_name(unsigned capability);

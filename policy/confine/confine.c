@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -19,13 +18,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "policy/confine/become.h"
 #include "policy/confine/caps.h"
 #include "policy/confine/rlimits.h"
 #include "policy/confine/view.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
-
-#define GROUPS_MAX 64
 
 struct plan {
     const struct bh_profile *profile;
@@ -94,14 +92,8 @@ static int bound(const struct plan *plan)
 static int become(const struct plan *plan)
 {
     const struct bh_identity *who = plan->identity;
-    gid_t now[GROUPS_MAX];
 
-    if (who->n_groups > GROUPS_MAX)
-        return -E2BIG;
-    if (setgroups(who->n_groups, who->groups) < 0 || setresgid(who->gid, who->gid, who->gid) < 0 ||
-        setresuid(who->uid, who->uid, who->uid) < 0)
-        return -errno;
-    return getgroups(GROUPS_MAX, now) == (int)who->n_groups ? 0 : -EPERM;
+    return bh_become(who->uid, who->gid, who->n_groups, who->groups);
 }
 
 static int carry(const struct plan *plan)

@@ -35,7 +35,10 @@ enum bh_access {
     BH_ACCESS_READ = 1 << 0,
     BH_ACCESS_WRITE = 1 << 1,
     BH_ACCESS_ANY = 1 << 2, /* devices, exec bit kept */
-    BH_ACCESS_LIST = 1 << 3 /* folders may be opened and listed, files not; Landlock alone tells them apart */
+    BH_ACCESS_LIST =
+        1 << 3, /* folders may be opened and listed, files not; Landlock alone tells them apart */
+    BH_ACCESS_EXECUTE = 1 << 4, /* programs, but no devices */
+    BH_ACCESS_OWN = 1 << 5,     /* beside WRITE: anything may be made, renamed and removed in it (Landlock) */
 };
 
 /* A directory or file that a process sees, and how. `path` is absolute; a missing one is left out and
@@ -75,6 +78,8 @@ struct bh_syscall_arg {
 
 struct bh_syscall {
     const char *name;
+    uint16_t
+        number; /* of a call that libseccomp may not know yet (424 and above: the same everywhere); else 0 */
     uint16_t error; /* 0: allowed (if all args match); else refused with this errno instead of being killed */
     uint8_t n_args;
     struct bh_syscall_arg args[BH_SYSCALL_ARGS_MAX];
@@ -83,23 +88,25 @@ struct bh_syscall {
 
 struct bh_profile {
     const char *name;    /* "front" */
-    const char *program; /* "bulkhead-front": file name, and user name where the package made one */
+    const char *program; /* "bulkhead-front": file name, and user name where the package made one; NULL: only
+                            a filter */
     uint32_t uid;        /* fallback: BH_UID_BLOCK + n; UINT32_MAX: the rule's user */
     uint64_t caps;       /* mask: the most it may hold; all five sets show exactly what the identity says */
     bool own_net;        /* an empty network namespace of its own */
     bool bare; /* not confined: its descriptors are closed and it leads a session, that is all (bulkhead-hook)
                 */
-    bool spawns; /* it runs programs: fences that they would inherit are each program's own affair, so it has only
-                    its uid, its capabilities, its filter, and is not dumpable */
+    bool spawns; /* it runs programs: fences that they would inherit are each program's own affair, so it has
+                    only its uid, its capabilities, its filter, and is not dumpable */
     bool outlives; /* it has something to end when the supervisor dies, and ends by itself */
     uint32_t max_fds, max_memory_mib;
     uint32_t filesize_max_mib; /* RLIMIT_FSIZE; 0 = may not grow any file */
     enum bh_view_kind view;
     uint32_t n_paths;
     const struct bh_view_path *paths; /* fixed paths of the view; the policy may add some */
-    uint8_t unlisted; /* enum bh_unlisted: what becomes of a call that no row has */
+    uint8_t unlisted;                 /* enum bh_unlisted: what becomes of a call that no row has */
     const struct bh_syscall *syscalls;
     uint32_t n_syscalls;
+    const struct bh_profile *like; /* its rows too, beside the own ones; or NULL */
 };
 
 enum bh_unlisted {

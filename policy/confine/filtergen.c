@@ -6,9 +6,10 @@
  *   bh-filtergen --dump NAME      the profile in words, sorted: what the golden files hold
  *   bh-filtergen --probe-list NAME   one line per row: number, name, errno, conditions
  *
- * Whatever is not listed kills the process, and so does a foreign architecture (i386,
- * x32). Only numbers above every call we know get ENOSYS; libseccomp cannot say that,
- * so six instructions are put before its program.
+ * Whatever is not listed kills the process (or what the profile says instead), and so does a
+ * foreign architecture (i386, x32); a deny-list holds for those too. Only numbers above every
+ * call we know get ENOSYS; libseccomp cannot say that, so six instructions are put before its
+ * program.
  */
 #include "policy/confine/profiles.h"
 
@@ -26,13 +27,14 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 
-#define ROWS_MAX 128
+#define ROWS_MAX 512
 #define PROGRAM_MAX 2048 /* instructions; the kernel takes 4096 */
 #define X32_BIT 0x40000000u
 
 static const struct bh_profile *const profiles[] = {
-    &bh_profile_audit,   &bh_profile_front, &bh_profile_fs,      &bh_profile_info, &bh_profile_opener,
-    &bh_profile_policyc, &bh_profile_thaw,  &bh_profile_storage, &bh_profile_smart, &bh_profile_exec, &bh_profile_spool
+    &bh_profile_audit,   &bh_profile_front,   &bh_profile_fs,      &bh_profile_info,    &bh_profile_opener,
+    &bh_profile_policyc, &bh_profile_thaw,    &bh_profile_storage, &bh_profile_smart,   &bh_profile_exec,
+    &bh_profile_spool,   &bh_profile_minimal, &bh_profile_diag,    &bh_profile_no_unix,
 };
 
 /* Capabilities that profiles name; another one shows as its number. */
@@ -63,7 +65,7 @@ static _Noreturn void fail(const char *what, const char *which)
 
 static bool has_own_row(const struct bh_profile *profile, const char *name)
 {
-    for (uint32_t i = 0; i < profile->n_syscalls; i++)
+    for (uint32_t i = 0; profile && i < profile->n_syscalls; i++)
         if (!strcmp(profile->syscalls[i].name, name))
             return true;
     return false;
@@ -91,10 +93,12 @@ static void collect(const struct bh_profile *profile, struct rows *ret)
 {
     ret->n = 0;
     for (uint32_t i = 0; i < bh_n_base_syscalls && profile->unlisted != BH_UNLISTED_ALLOWED; i++)
-        if (!has_own_row(profile, bh_base_syscalls[i].name))
+        if (!has_own_row(profile, bh_base_syscalls[i].name) &&
+            !has_own_row(profile->like, bh_base_syscalls[i].name))
             add_row(ret, &bh_base_syscalls[i]);
-    for (uint32_t i = 0; i < profile->n_syscalls; i++)
-        add_row(ret, &profile->syscalls[i]);
+    for (const struct bh_profile *table = profile; table; table = table->like)
+        for (uint32_t i = 0; i < table->n_syscalls; i++)
+            add_row(ret, &table->syscalls[i]);
     qsort(ret->rows, ret->n, sizeof(ret->rows[0]), by_name);
 }
 
@@ -102,17 +106,19 @@ static int number_of(const struct bh_syscall *row)
 {
     int number = seccomp_syscall_resolve_name(row->name);
 
+    if (row->number)
+        return row->number;
     if (number == __NR_SCMP_ERROR)
         fail("libseccomp does not know this call", row->name);
     return number;
 }
 
-static void add_rule(scmp_filter_ctx context, const struct bh_syscall *row)
+static void add_rule(const struct bh_profile *profile, scmp_filter_ctx context, const struct bh_syscall *row)
 {
     uint32_t action = row->error ? SCMP_ACT_ERRNO(row->error) : SCMP_ACT_ALLOW;
     struct scmp_arg_cmp conditions[BH_SYSCALL_ARGS_MAX];
 
-    if (row->error && row->n_args)
+    if (row->error && row->n_args && profile->unlisted != BH_UNLISTED_ALLOWED)
         fail("a refused call has no conditions", row->name);
     for (unsigned i = 0; i < row->n_args; i++)
         conditions[i] = (struct scmp_arg_cmp){ row->args[i].index, SCMP_CMP_MASKED_EQ, row->args[i].mask,
@@ -130,6 +136,22 @@ static uint32_t default_action(const struct bh_profile *profile)
     return actions[profile->unlisted];
 }
 
+/* Programs of the guest may be of the processor's other architectures: what a deny-list denies is denied
+ * there too. */
+static void add_architectures(const struct bh_profile *profile, scmp_filter_ctx context)
+{
+    const uint32_t x86[] = { SCMP_ARCH_X86, SCMP_ARCH_X32 }, arm[] = { SCMP_ARCH_ARM };
+    const uint32_t native = seccomp_arch_native();
+
+    if (profile->unlisted != BH_UNLISTED_ALLOWED)
+        return;
+    for (size_t i = 0; native == SCMP_ARCH_X86_64 && i < BH_ARRAY_SIZE(x86); i++)
+        if (seccomp_arch_add(context, x86[i]) < 0)
+            fail("libseccomp does not know the other architectures", profile->name);
+    if (native == SCMP_ARCH_AARCH64 && seccomp_arch_add(context, arm[0]) < 0)
+        fail("libseccomp does not know the other architectures", profile->name);
+}
+
 /* The program that libseccomp makes of the rows; the number of instructions. */
 static size_t make_program(const struct bh_profile *profile, struct sock_filter *ret)
 {
@@ -141,9 +163,10 @@ static size_t make_program(const struct bh_profile *profile, struct sock_filter 
     if (!context || fd < 0 || seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
         seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
         fail("libseccomp does not start", profile->name);
+    add_architectures(profile, context);
     collect(profile, &rows);
     for (size_t i = 0; i < rows.n; i++)
-        add_rule(context, rows.rows[i]);
+        add_rule(profile, context, rows.rows[i]);
     if (seccomp_export_bpf(context, fd) < 0)
         fail("libseccomp makes no program", profile->name);
     seccomp_release(context);
@@ -250,10 +273,8 @@ static void print_row(const struct bh_syscall *row)
     (void)printf(" (%s)\n", row->why);
 }
 
-static int dump(const struct bh_profile *profile)
+static void print_process(const struct bh_profile *profile)
 {
-    struct rows rows;
-
     (void)printf("profile %s\nprogram %s\n", profile->name, profile->program);
     if (profile->uid == UINT32_MAX)
         (void)printf("uid of the rule's user\n");
@@ -263,6 +284,8 @@ static int dump(const struct bh_profile *profile)
     (void)printf("network %s\n", profile->own_net ? "own" : "host");
     if (profile->outlives)
         (void)printf("outlives the supervisor\n");
+    if (profile->spawns)
+        (void)printf("spawns programs: no limits, no no_new_privs\n");
     (void)printf("limit files %" PRIu32 "\nlimit memory %" PRIu32 " MiB\n", profile->max_fds,
                  profile->max_memory_mib);
     if (profile->filesize_max_mib == UINT32_MAX)
@@ -270,6 +293,19 @@ static int dump(const struct bh_profile *profile)
     else
         (void)printf("limit filesize %" PRIu32 " MiB\n", profile->filesize_max_mib);
     print_view(profile);
+}
+
+static int dump(const struct bh_profile *profile)
+{
+    struct rows rows;
+
+    if (profile->program)
+        print_process(profile);
+    else
+        (void)printf("filter %s\n", profile->name);
+    if (profile->unlisted != BH_UNLISTED_KILLS)
+        (void)printf("what is not listed is %s\n",
+                     profile->unlisted == BH_UNLISTED_ALLOWED ? "allowed" : "refused");
     collect(profile, &rows);
     for (size_t i = 0; i < rows.n; i++)
         print_row(rows.rows[i]);

@@ -23,8 +23,11 @@
 #define FS_READ_FILE (UINT64_C(1) << 2)
 #define FS_READ_DIR (UINT64_C(1) << 3)
 #define FS_MAKE_REG (UINT64_C(1) << 8)
+#define FS_MAKE_CHAR (UINT64_C(1) << 6)
+#define FS_MAKE_BLOCK (UINT64_C(1) << 11)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)
+#define FS_ALL ((UINT64_C(1) << 16) - 1)
 #define FS_FOR_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 
 #define NET_TCP 3u    /* bind, connect */
@@ -60,8 +63,12 @@ static uint64_t granted(uint32_t access)
         rights |= FS_READ_DIR;
     if (access & BH_ACCESS_WRITE)
         rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG;
+    if (access & BH_ACCESS_OWN)
+        rights |= FS_ALL & ~(FS_EXECUTE | FS_IOCTL_DEV | FS_MAKE_CHAR | FS_MAKE_BLOCK);
+    if (access & (BH_ACCESS_ANY | BH_ACCESS_EXECUTE))
+        rights |= FS_EXECUTE;
     if (access & BH_ACCESS_ANY)
-        rights |= FS_EXECUTE | FS_IOCTL_DEV;
+        rights |= FS_IOCTL_DEV;
     return rights;
 }
 
@@ -83,17 +90,19 @@ static int give_back(int ruleset, const struct bh_view_path *path, uint64_t hand
     return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
 }
 
-int bh_landlock_restrict(const struct bh_view_path *paths, uint32_t n_paths)
+int bh_landlock_make(const struct bh_view_path *paths, uint32_t n_paths, bool tcp)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
     struct ruleset_attr attr;
     _cleanup_close_ int ruleset = -1;
 
     if (version <= 0)
-        return 1;
+        return -ENOSYS;
     if ((size_t)version > BH_ARRAY_SIZE(by_version))
         version = (long)BH_ARRAY_SIZE(by_version);
     attr = by_version[version - 1];
+    if (tcp)
+        attr.handled_net = 0;
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
     if (ruleset < 0)
         return -errno;
@@ -103,5 +112,19 @@ int bh_landlock_restrict(const struct bh_view_path *paths, uint32_t n_paths)
         if (r < 0)
             return r;
     }
+    return bh_take_fd(&ruleset);
+}
+
+int bh_landlock_enforce(int ruleset)
+{
     return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+}
+
+int bh_landlock_restrict(const struct bh_view_path *paths, uint32_t n_paths)
+{
+    _cleanup_close_ int ruleset = bh_landlock_make(paths, n_paths, false);
+
+    if (ruleset < 0)
+        return ruleset == -ENOSYS ? 1 : ruleset;
+    return bh_landlock_enforce(ruleset);
 }

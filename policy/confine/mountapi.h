@@ -2,7 +2,7 @@
  * The kernel's newer mount calls, raw: C libraries have them since different versions,
  * and glibc 2.36's own header cannot be included beside the kernel's.
  *
- * Trust: in = CHECKED; out = CHECKED; called by = view.c, landlock.c
+ * Trust: in = CHECKED; out = CHECKED; called by = tree.c, view.c, landlock.c
  */
 #pragma once
 

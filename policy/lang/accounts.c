@@ -92,3 +92,18 @@ bool bh_account_find(struct bh_str passwd, struct bh_str group, const char *name
     *ret = account;
     return true;
 }
+
+bool bh_group_find(struct bh_str group, const char *name, uint32_t *ret)
+{
+    if (parse_id((struct bh_str){ name, (uint32_t)strlen(name) }, ret))
+        return true;
+    while (group.len > 0) {
+        struct bh_str line = cut(&group, '\n');
+
+        if (!is(cut(&line, ':'), name))
+            continue;
+        (void)cut(&line, ':');
+        return parse_id(cut(&line, ':'), ret);
+    }
+    return false;
+}

@@ -1,8 +1,8 @@
 /*
  * Allow rules that are written and never match: the ceiling of a channel leaves nothing of
  * them, or the denies of the channel strike all of it. Warnings only, and only what is
- * certain: a deny with paths, mounts or names is taken to strike nothing (of the latter two, see mounts.c
- * and names.c). Rules of a profile are not spoken of; whoever uses one narrows it on purpose.
+ * certain: a deny with paths, mounts, names or programs is taken to strike nothing (of the latter two, see
+ * mounts.c and names.c). Rules of a profile are not spoken of; whoever uses one narrows it on purpose.
  */
 #include "policy/lang/model.h"
 #include "protocol/commands.h"
@@ -52,7 +52,7 @@ static struct bh_slot_rule left_of(const struct bh_plan *plan, const struct bh_s
         const struct bh_slot_rule *deny = &plan->rules[i];
 
         if (deny->line->effect != BH_EFFECT_DENY || deny->line->paths || deny->line->names ||
-            bh_rule_spares(deny->line, allow->line))
+            deny->line->exec.programs.first || bh_rule_spares(deny->line, allow->line))
             continue;
         for (unsigned command = 0; command < BH_CMD_COUNT; command++)
             if (command != BH_CMD_GUEST_FILE_OPEN && bh_mask_has(deny->mask, command))

@@ -12,7 +12,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/commands.h"
 
-static void write_string(FILE *out, const char *text)
+void bh_dump_string(FILE *out, const char *text)
 {
     (void)fputc('"', out);
     for (; *text; text++) {
@@ -79,6 +79,8 @@ static void write_words(FILE *out, const struct bh_setting_row *row, uint64_t ma
 /* Which rows speak of this rule. */
 static enum bh_setting_domain domain_of(const struct bh_rule *rule)
 {
+    if (rule->exec != BH_NO_EXEC)
+        return BH_DOMAIN_EXEC;
     if (rule->n_names > 0)
         return BH_DOMAIN_NAMES;
     return rule->has_object ? BH_DOMAIN_FILE : BH_DOMAIN_MOUNTS;
@@ -95,7 +97,7 @@ static void write_paths(FILE *out, const struct bh_policy *policy, const struct 
         if (path->use != row->use || row->domain != domain_of(rule))
             continue;
         (void)fprintf(out, "    %s %s ", row->name, kinds[path->kind]);
-        write_string(out, bh_policy_string(policy, path->text));
+        bh_dump_string(out, bh_policy_string(policy, path->text));
         (void)fputc('\n', out);
     }
 }
@@ -109,7 +111,7 @@ static void write_names(FILE *out, const struct bh_policy *policy, const struct 
     (void)fprintf(out, "    %s", row->name);
     for (uint32_t i = 0; i < rule->n_names; i++) {
         (void)fputc(' ', out);
-        write_string(out, bh_policy_string(policy, policy->names[rule->first_name + i].text));
+        bh_dump_string(out, bh_policy_string(policy, policy->names[rule->first_name + i].text));
     }
     (void)fputc('\n', out);
 }
@@ -137,6 +139,12 @@ void bh_policy_dump_setting(FILE *out, const struct bh_policy *policy, const str
 {
     uint64_t value = value_of(rule, row->slot);
 
+    if (row->domain == BH_DOMAIN_EXEC) {
+        bh_dump_exec_setting(out, policy, rule, row);
+        return;
+    }
+    if (row->domain == BH_DOMAIN_FILE && !rule->has_object)
+        return;
     if (row->type == BH_TYPE_NAMES) {
         write_names(out, policy, rule, row);
         return;
@@ -174,7 +182,7 @@ static void write_name(FILE *out, const struct bh_policy *policy, const struct b
 static void write_rule(FILE *out, const struct bh_policy *policy, const struct bh_rule *rule)
 {
     (void)fputs("\norigin ", out);
-    write_string(out, bh_policy_string(policy, rule->file));
+    bh_dump_string(out, bh_policy_string(policy, rule->file));
     (void)fprintf(out, " %u\n", rule->line);
     write_name(out, policy, rule);
     (void)fputs(rule->effect == BH_EFFECT_ALLOW ? "allow " : "deny ", out);
@@ -182,7 +190,8 @@ static void write_rule(FILE *out, const struct bh_policy *policy, const struct b
     for (uint32_t i = 0; i < rule->n_excepts; i++)
         (void)fprintf(out, "%s %s", i == 0 ? " except" : ",",
                       bh_policy_string(policy, policy->rules[policy->excepts[rule->first_except + i]].name));
-    if (rule->n_names > 0 || (rule->has_object ? !by_class(rule) : rule->n_paths > 0)) {
+    if (rule->n_names > 0 || rule->exec != BH_NO_EXEC ||
+        (rule->has_object ? !by_class(rule) : rule->n_paths > 0)) {
         (void)fputs(" {\n", out);
         for (unsigned i = 0; i < bh_n_settings; i++)
             if (bh_settings[i].domain == domain_of(rule))

@@ -5,56 +5,58 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/lang/model.h"
-#include "policy/lang/strings.h"
+#include "policy/lang/emit.h"
 #include "policy/mounts.h"
 #include "protocol/commands.h"
 
-struct tables {
-    const void *data[BH_SECTION_COUNT];
-    uint32_t count[BH_SECTION_COUNT];
-    struct bh_rule *rules;
-    struct bh_path *paths;
-    struct bh_name *names;
-    uint16_t *excepts, *index;
-    struct bh_policy_user *users;
-    uint32_t *groups;
-    struct bh_strings strings;
-};
-
-/* Counts what there will be at most, and makes room for it. */
-static int make_room(struct bh_model *model, const struct bh_plan *plan, struct tables *t)
+/* Counts what one rule needs at most. */
+static void count_rule(const struct bh_slot_rule *rule, uint32_t count[BH_SECTION_COUNT], size_t *bytes)
 {
-    uint32_t paths = 0, names = 0, excepts = 0, index = 0;
+    const struct bh_rule_line *line = rule->line;
+
+    for (const struct bh_path_line *path = line->paths; path; path = path->next, count[BH_SECTION_PATHS]++)
+        *bytes += path->text.len + 1;
+    for (const struct bh_name_line *name = line->names; name; name = name->next, count[BH_SECTION_NAMES]++)
+        *bytes += name->text.len + 1;
+    for (const struct bh_ref *ref = line->excepts; ref; ref = ref->next)
+        count[BH_SECTION_EXCEPTS]++;
+    for (unsigned word = 0; word < 2; word++)
+        count[BH_SECTION_INDEX] += (uint32_t)__builtin_popcountll(rule->mask[word]);
+    bh_exec_count(line, count, bytes);
+    *bytes += (size_t)line->name.len + line->file.len + line->user.len + 3;
+}
+
+/* Makes room for what there will be at most. */
+static int make_room(struct bh_model *model, const struct bh_plan *plan, struct bh_tables *t)
+{
+    struct bh_arena *arena = model->arena;
+    uint32_t n[BH_SECTION_COUNT] = { [BH_SECTION_GROUPS] = BH_USERS_MAX * BH_GROUPS_MAX };
     size_t bytes = 0;
 
-    for (uint32_t i = 0; i < plan->n_rules; i++) {
-        const struct bh_rule_line *line = plan->rules[i].line;
-
-        for (const struct bh_path_line *path = line->paths; path; path = path->next, paths++)
-            bytes += path->text.len + 1;
-        for (const struct bh_name_line *name = line->names; name; name = name->next, names++)
-            bytes += name->text.len + 1;
-        for (const struct bh_ref *ref = line->excepts; ref; ref = ref->next)
-            excepts++;
-        for (unsigned word = 0; word < 2; word++)
-            index += (uint32_t)__builtin_popcountll(plan->rules[i].mask[word]);
-        bytes += (size_t)line->name.len + line->file.len + line->user.len + 3;
-    }
-    t->rules = bh_arena_array(model->arena, plan->n_rules, sizeof(*t->rules));
-    t->paths = bh_arena_array(model->arena, paths, sizeof(*t->paths));
-    t->names = bh_arena_array(model->arena, names, sizeof(*t->names));
-    t->excepts = bh_arena_array(model->arena, excepts, sizeof(*t->excepts));
-    t->index = bh_arena_array(model->arena, index, sizeof(*t->index));
-    t->users = bh_arena_array(model->arena, BH_USERS_MAX, sizeof(*t->users));
-    t->groups = bh_arena_array(model->arena, BH_USERS_MAX * BH_GROUPS_MAX, sizeof(*t->groups));
-    if (!t->rules || !t->paths || !t->names || !t->excepts || !t->index || !t->users || !t->groups)
+    for (uint32_t i = 0; i < plan->n_rules; i++)
+        count_rule(&plan->rules[i], n, &bytes);
+    t->rules = bh_arena_array(arena, plan->n_rules, sizeof(*t->rules));
+    t->paths = bh_arena_array(arena, n[BH_SECTION_PATHS], sizeof(*t->paths));
+    t->names = bh_arena_array(arena, n[BH_SECTION_NAMES], sizeof(*t->names));
+    t->words = bh_arena_array(arena, n[BH_SECTION_WORDS], sizeof(*t->words));
+    t->execs = bh_arena_array(arena, n[BH_SECTION_EXECS] + 1, sizeof(*t->execs));
+    t->args = bh_arena_array(arena, n[BH_SECTION_ARGS], sizeof(*t->args));
+    t->matches = bh_arena_array(arena, n[BH_SECTION_MATCHES], sizeof(*t->matches));
+    t->excepts = bh_arena_array(arena, n[BH_SECTION_EXCEPTS], sizeof(*t->excepts));
+    t->index = bh_arena_array(arena, n[BH_SECTION_INDEX], sizeof(*t->index));
+    t->users = bh_arena_array(arena, BH_USERS_MAX, sizeof(*t->users));
+    t->groups = bh_arena_array(arena, n[BH_SECTION_GROUPS], sizeof(*t->groups));
+    if (!t->rules || !t->paths || !t->names || !t->words || !t->execs || !t->args || !t->matches ||
+        !t->excepts || !t->index || !t->users || !t->groups)
         return -ENOMEM;
-    return bh_strings_init(&t->strings, model->arena, plan->n_rules * 3 + paths + names, bytes);
+    return bh_strings_init(&t->strings, arena,
+                           plan->n_rules * 5 + n[BH_SECTION_PATHS] + n[BH_SECTION_NAMES] +
+                               n[BH_SECTION_WORDS] + n[BH_SECTION_MATCHES],
+                           bytes);
 }
 
 /* Reports what keeps an account from being what the rule's author thinks. */
-static void look_up(struct bh_model *model, const struct bh_rule_line *line, struct tables *t,
+static void look_up(struct bh_model *model, const struct bh_rule_line *line, struct bh_tables *t,
                     struct bh_policy_user *user)
 {
     struct bh_account account = { .uid = UINT32_MAX, .gid = UINT32_MAX };
@@ -78,7 +80,7 @@ static void look_up(struct bh_model *model, const struct bh_rule_line *line, str
     t->count[BH_SECTION_GROUPS] += account.n_groups;
 }
 
-static uint32_t add_user(struct bh_model *model, const struct bh_rule_line *line, struct tables *t)
+static uint32_t add_user(struct bh_model *model, const struct bh_rule_line *line, struct bh_tables *t)
 {
     uint32_t name = bh_strings_add(&t->strings, line->user), i = 0;
 
@@ -97,7 +99,7 @@ static uint32_t add_user(struct bh_model *model, const struct bh_rule_line *line
 }
 
 /* The paths of one use. */
-static void add_paths(const struct bh_rule_line *line, enum bh_path_use use, struct tables *t,
+static void add_paths(const struct bh_rule_line *line, enum bh_path_use use, struct bh_tables *t,
                       struct bh_rule *rule)
 {
     uint32_t *n = &t->count[BH_SECTION_PATHS];
@@ -112,7 +114,7 @@ static void add_paths(const struct bh_rule_line *line, enum bh_path_use use, str
 }
 
 /* What is said of mounts, as far as the ceiling has left commands for it. */
-static void add_mounts(const struct bh_slot_rule *from, struct tables *t, struct bh_rule *rule)
+static void add_mounts(const struct bh_slot_rule *from, struct bh_tables *t, struct bh_rule *rule)
 {
     if (!bh_mask_about_mounts(from->mask, false))
         return;
@@ -122,7 +124,7 @@ static void add_mounts(const struct bh_slot_rule *from, struct tables *t, struct
         add_paths(from->line, BH_USE_REQUIRED, t, rule);
 }
 
-static void add_names(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
+static void add_names(const struct bh_rule_line *line, struct bh_tables *t, struct bh_rule *rule)
 {
     uint32_t *n = &t->count[BH_SECTION_NAMES];
 
@@ -134,7 +136,7 @@ static void add_names(const struct bh_rule_line *line, struct tables *t, struct 
 }
 
 /* Numbers of the spared rules that are on this channel, sorted, each once. */
-static void add_excepts(const struct bh_rule_line *line, struct tables *t, struct bh_rule *rule)
+static void add_excepts(const struct bh_rule_line *line, struct bh_tables *t, struct bh_rule *rule)
 {
     uint16_t *list = t->excepts + t->count[BH_SECTION_EXCEPTS];
     uint32_t n = 0;
@@ -169,7 +171,7 @@ static uint64_t value_of(const struct bh_slot_rule *from, enum bh_rule_slot slot
     return from->line->values[slot];
 }
 
-static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, struct tables *t)
+static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, struct bh_tables *t)
 {
     const struct bh_rule_line *line = from->line;
     struct bh_rule *rule = &t->rules[t->count[BH_SECTION_RULES]++];
@@ -188,6 +190,10 @@ static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, st
     add_excepts(line, t, rule);
     add_names(line, t, rule);
     rule->first_path = t->count[BH_SECTION_PATHS];
+    if (bh_mask_has(from->mask, BH_CMD_GUEST_EXEC))
+        rule->exec = bh_exec_add(model, line, t);
+    if (line->user.ptr && (rule->has_object || rule->exec != BH_NO_EXEC))
+        rule->user = add_user(model, line, t);
     if (!rule->has_object) {
         add_mounts(from, t, rule);
         return;
@@ -197,11 +203,9 @@ static void add_rule(struct bh_model *model, const struct bh_slot_rule *from, st
     rule->create_mode = (uint16_t)value_of(from, BH_SLOT_CREATE_MODE);
     rule->types = (uint8_t)value_of(from, BH_SLOT_TYPES);
     rule->symlinks = (uint8_t)value_of(from, BH_SLOT_SYMLINKS);
-    if (line->user.ptr)
-        rule->user = add_user(model, line, t);
 }
 
-static void add_index(struct tables *t, struct bh_slice *slice)
+static void add_index(struct bh_tables *t, struct bh_slice *slice)
 {
     uint32_t *n = &t->count[BH_SECTION_INDEX];
 
@@ -214,11 +218,13 @@ static void add_index(struct tables *t, struct bh_slice *slice)
     }
 }
 
-static int lay_out(struct bh_model *model, struct tables *t, struct bh_slice *slice, struct bh_bytes *ret)
+static int lay_out(struct bh_model *model, struct bh_tables *t, struct bh_slice *slice, struct bh_bytes *ret)
 {
     const void *data[BH_SECTION_COUNT] = {
         [BH_SECTION_RULES] = t->rules,     [BH_SECTION_INDEX] = t->index,
         [BH_SECTION_PATHS] = t->paths,     [BH_SECTION_NAMES] = t->names,
+        [BH_SECTION_EXECS] = t->execs,     [BH_SECTION_ARGS] = t->args,
+        [BH_SECTION_MATCHES] = t->matches, [BH_SECTION_WORDS] = t->words,
         [BH_SECTION_EXCEPTS] = t->excepts, [BH_SECTION_USERS] = t->users,
         [BH_SECTION_GROUPS] = t->groups,   [BH_SECTION_STRINGS] = t->strings.bytes,
     };
@@ -245,7 +251,7 @@ int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint
                   struct bh_bytes *ret)
 {
     struct bh_slice slice = { .magic = BH_SLICE_MAGIC, .format = BH_POLICY_FORMAT, .schema = BH_SCHEMA_HASH };
-    struct tables t = { 0 };
+    struct bh_tables t = { 0 };
 
     if (make_room(model, plan, &t) < 0)
         return -ENOMEM;

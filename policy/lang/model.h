@@ -44,6 +44,36 @@ static inline struct bh_pattern bh_line_pattern(const struct bh_path_line *line)
 struct bh_name_line {
     struct bh_name_line *next;
     struct bh_str text;
+    struct bh_pos pos;
+};
+
+/* One alternative of what an argument may be. */
+struct bh_match_line {
+    struct bh_match_line *next;
+    enum bh_exec_match_kind kind;
+    struct bh_str text; /* "" for INT and ANY */
+    int64_t least, most;
+};
+
+struct bh_arg_line {
+    struct bh_arg_line *next;
+    struct bh_match_line *matches;
+    uint32_t n_matches;
+    bool dash_ok;
+};
+
+struct bh_texts {
+    struct bh_name_line *first;
+    uint32_t n;
+    bool any; /* all there are; then n is 0 */
+};
+
+/* What the block of a rule for guest-exec says, but for single values. */
+struct bh_exec_line {
+    struct bh_texts programs, env, sockets, groups;
+    struct bh_arg_line *args, *rest; /* rest: one position, or NULL */
+    uint32_t n_args;
+    struct bh_str sha256, argv0, cwd; /* .ptr NULL: not said */
 };
 
 struct bh_rule_line {
@@ -56,10 +86,11 @@ struct bh_rule_line {
     struct bh_targets targets;
     struct bh_ref *on, *excepts;
     uint64_t values[BH_SLOT_COUNT];
-    uint32_t given;             /* bit per slot that the block says */
+    uint64_t given;             /* bit per slot that the block says */
     struct bh_path_line *paths; /* of files, or of mounts */
     struct bh_name_line *names; /* of the one setting that its commands allow */
     uint32_t n_names;
+    struct bh_exec_line exec;
     struct bh_str user;
     struct bh_pos user_pos;
     bool conditional;  /* it has conditions on the object of guest-file-open */
@@ -118,6 +149,12 @@ static inline bool bh_mask_has(const uint64_t mask[2], unsigned command)
 static inline void bh_mask_add(uint64_t mask[2], unsigned command)
 {
     mask[command / 64] |= 1ull << (command % 64);
+}
+
+/* Does the rule say what may be run, or what may not? `program any` in a deny says nothing. */
+static inline bool bh_rule_runs(const struct bh_rule_line *line)
+{
+    return line->exec.programs.first || (line->effect == BH_EFFECT_ALLOW && line->exec.programs.any);
 }
 
 /* Names of channels become bits, in uses and in the rules parsed so far. */
@@ -179,6 +216,9 @@ int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint
 const char *bh_rules_conflict(const struct bh_rule_line *a, uint16_t a_verbs, const struct bh_rule_line *b,
                               uint16_t b_verbs);
 
+/* The same of two rules that say what may be run. */
+const char *bh_execs_conflict(const struct bh_rule_line *a, const struct bh_rule_line *b);
+
 /* An account of passwd text; groups (at most BH_GROUPS_MAX) of group text. False if there is none. */
 struct bh_account {
     uint32_t uid, gid;
@@ -187,3 +227,6 @@ struct bh_account {
     bool cut; /* it is in more groups than there is room for */
 };
 bool bh_account_find(struct bh_str passwd, struct bh_str group, const char *name, struct bh_account *ret);
+
+/* The number of a group of group text, or of a group given by number. False if there is none. */
+bool bh_group_find(struct bh_str group, const char *name, uint32_t *ret);

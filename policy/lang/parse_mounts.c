@@ -36,7 +36,7 @@ bool bh_parser_mounts_fit(struct bh_parser *parser, const struct bh_rule_line *r
                     list_commands(parser, bh_acts_on_mounts));
         return false;
     }
-    if (rule->given & 1u << BH_SLOT_REQUIRED && !bh_mask_freezes(rule->targets.mask)) {
+    if (rule->given & 1ull << BH_SLOT_REQUIRED && !bh_mask_freezes(rule->targets.mask)) {
         bh_error_at(parser->model->diags, rule->pos,
                     "this rule freezes nothing, so `required` has no meaning in it: remove it, or name %s or "
                     "@freeze as well",

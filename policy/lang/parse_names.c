@@ -50,7 +50,7 @@ bool bh_parser_names_fit(struct bh_parser *parser, const struct bh_rule_line *ru
     for (unsigned i = 0; i < bh_n_settings; i++) {
         const struct bh_setting_row *row = &bh_settings[i];
 
-        if (row->domain != BH_DOMAIN_NAMES || !(rule->given & 1u << row->slot) ||
+        if (row->domain != BH_DOMAIN_NAMES || !(rule->given & 1ull << row->slot) ||
             bh_mask_lists(rule->targets.mask) == (enum bh_listed)row->listed)
             continue;
         for (unsigned k = 0; k < BH_CMD_COUNT && commands.ptr; k++)

@@ -34,8 +34,7 @@ static bool add_path(struct bh_parser *parser, struct bh_rule_line *rule, const 
     if (!bh_parser_take(parser, BH_TOKEN_STRING, "a path in quotes", &token))
         return false;
     if (!bh_path_is_clean(token.text.ptr, token.text.len)) {
-        bh_error_at(parser->model->diags, token.pos,
-                    "a path begins with '/', has no '//', '.' or '..' in it and no '/' at its end");
+        bh_error_at(parser->model->diags, token.pos, BH_PATH_HINT);
         return false;
     }
     line = bh_model_alloc(parser->model, sizeof(*line));
@@ -46,12 +45,6 @@ static bool add_path(struct bh_parser *parser, struct bh_rule_line *rule, const 
     *line = (struct bh_path_line){ .text = token.text, .kind = kind, .use = row->use, .pos = token.pos };
     *end = line;
     return true;
-}
-
-static void skip_lines(struct bh_parser *parser)
-{
-    while (parser->token.kind == BH_TOKEN_LINE)
-        bh_parser_advance(parser);
 }
 
 static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row)
@@ -68,12 +61,12 @@ static bool parse_path(struct bh_parser *parser, struct bh_rule_line *rule, cons
     if (parser->token.kind != BH_TOKEN_OPEN)
         return add_path(parser, rule, row, kind);
     bh_parser_advance(parser);
-    skip_lines(parser);
+    bh_parser_skip_lines(parser);
     do
         if (!add_path(parser, rule, row, kind))
             return false;
     while (bh_parser_comma(parser));
-    skip_lines(parser);
+    bh_parser_skip_lines(parser);
     return bh_parser_take(parser, BH_TOKEN_CLOSE, "a comma or } at the end of the set", &token);
 }
 
@@ -104,6 +97,12 @@ static bool parse_setting_value(struct bh_parser *parser, struct bh_rule_line *r
         return parse_user(parser, rule);
     case BH_TYPE_WORDS:
         return bh_parser_words(parser, row, &rule->values[row->slot]);
+    case BH_TYPE_TEXT:
+    case BH_TYPE_TEXTS:
+    case BH_TYPE_GROUPS:
+    case BH_TYPE_ARGS:
+    case BH_TYPE_REST:
+        return bh_parser_exec(parser, rule, row);
     default:
         return bh_parser_value(parser, row, &rule->values[row->slot]);
     }
@@ -114,16 +113,16 @@ static bool parse_setting(struct bh_parser *parser, struct bh_rule_line *rule)
     struct bh_diags *diags = parser->model->diags;
     const struct bh_setting_row *row;
     struct bh_token token;
-    uint32_t bit;
+    uint64_t bit;
 
     if (!bh_parser_take(parser, BH_TOKEN_WORD, "the name of a setting, or }", &token))
         return false;
-    row = bh_setting_of_rule(token.text.ptr);
+    row = bh_setting_of_rule(token.text.ptr, bh_mask_has(rule->targets.mask, BH_CMD_GUEST_EXEC));
     if (!row) {
         bh_error_at(diags, token.pos, "a rule has no setting '%.64s'", token.text.ptr);
         return false;
     }
-    bit = 1u << row->slot;
+    bit = 1ull << row->slot;
     if (row->merge != BH_MERGE_UNITE && rule->given & bit) {
         bh_error_at(diags, token.pos, "this rule says `%s` twice: keep one", row->name);
         return false;
@@ -144,7 +143,7 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
 
     bh_parser_advance(parser);
     for (;;) {
-        skip_lines(parser);
+        bh_parser_skip_lines(parser);
         if (parser->token.kind == BH_TOKEN_CLOSE)
             break;
         if (parser->token.kind == BH_TOKEN_END) {
@@ -166,13 +165,13 @@ static bool parse_block(struct bh_parser *parser, struct bh_rule_line *rule)
     return ok;
 }
 
-uint32_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain)
+uint64_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain)
 {
-    uint32_t bits = 0;
+    uint64_t bits = 0;
 
     for (unsigned i = 0; i < bh_n_settings; i++)
         if (bh_settings[i].domain == domain)
-            bits |= 1u << bh_settings[i].slot;
+            bits |= 1ull << bh_settings[i].slot;
     return rule->given & bits;
 }
 
@@ -181,7 +180,8 @@ static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
 {
     struct bh_diags *diags = parser->model->diags;
 
-    if (!bh_parser_names_fit(parser, rule) || !bh_parser_mounts_fit(parser, rule))
+    if (!bh_parser_names_fit(parser, rule) || !bh_parser_mounts_fit(parser, rule) ||
+        !bh_parser_exec_fits(parser, rule))
         return false;
     if (bh_rule_given(rule, BH_DOMAIN_FILE) &&
         (rule->targets.others || !bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN))) {
@@ -194,7 +194,7 @@ static bool check_given(struct bh_parser *parser, struct bh_rule_line *rule)
     for (unsigned i = 0; i < bh_n_settings; i++) {
         const struct bh_setting_row *row = &bh_settings[i];
 
-        if (row->domain != BH_DOMAIN_FILE || !(rule->given & 1u << row->slot) || !row->verbs)
+        if (row->domain != BH_DOMAIN_FILE || !(rule->given & 1ull << row->slot) || !row->verbs)
             continue;
         if (row->verbs & rule->values[BH_SLOT_VERBS])
             continue;
@@ -213,13 +213,13 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
     bool allow = rule->effect == BH_EFFECT_ALLOW,
          opens = bh_mask_has(rule->targets.mask, BH_CMD_GUEST_FILE_OPEN);
 
-    if (allow && rule->targets.bare_open && !(rule->given & 1u << BH_SLOT_VERBS)) {
+    if (allow && rule->targets.bare_open && !(rule->given & 1ull << BH_SLOT_VERBS)) {
         bh_error_at(diags, rule->pos,
                     "this rule grants guest-file-open without saying for what: add `verbs read`, or name "
                     "@file-read or @file-write instead");
         return false;
     }
-    if (!(rule->given & 1u << BH_SLOT_VERBS))
+    if (!(rule->given & 1ull << BH_SLOT_VERBS))
         *verbs = bh_targets_verbs(&rule->targets);
     if (!check_given(parser, rule))
         return false;
@@ -230,9 +230,10 @@ static bool settle(struct bh_parser *parser, struct bh_rule_line *rule)
     }
     for (unsigned i = 0; allow && opens && i < bh_n_settings; i++)
         if (bh_settings[i].domain == BH_DOMAIN_FILE && bh_settings[i].merge == BH_MERGE_AGREE &&
-            !(rule->given & 1u << bh_settings[i].slot))
+            !(rule->given & 1ull << bh_settings[i].slot))
             rule->values[bh_settings[i].slot] = bh_settings[i].initial;
     rule->conditional = opens && (allow || rule->paths || *verbs != BH_VERB_ALL);
+    bh_parser_exec_settle(rule);
     if (!allow && bh_rule_given(rule, BH_DOMAIN_MOUNTS))
         bh_mask_keep_mounts(rule->targets.mask);
     if (!allow && bh_rule_given(rule, BH_DOMAIN_FILE)) {

@@ -55,9 +55,14 @@ bool bh_parser_comma(struct bh_parser *parser)
     if (parser->token.kind != BH_TOKEN_COMMA)
         return false;
     bh_parser_advance(parser);
+    bh_parser_skip_lines(parser);
+    return true;
+}
+
+void bh_parser_skip_lines(struct bh_parser *parser)
+{
     while (parser->token.kind == BH_TOKEN_LINE)
         bh_parser_advance(parser);
-    return true;
 }
 
 bool bh_parser_name_ok(struct bh_parser *parser, const struct bh_token *token, const char *what)
@@ -165,21 +170,58 @@ static bool word_index(const char *text, const char *const *words, uint64_t *ret
     return false;
 }
 
+/* The last row: may the unit be missing? Without it only 0 is clear. */
+static const struct unit sizes[] = {
+    { 'K', 1ull << 10 }, { 'M', 1ull << 20 }, { 'G', 1ull << 30 }, { 'T', 1ull << 40 }, { 0, 1 }
+};
+static const struct unit durations[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0, 0 } };
+
+/* N/DURATION, where the duration may be one unit: 6/min, 1/10s. The seconds are below the number. */
+static bool rate(const char *text, uint64_t most, uint64_t *ret)
+{
+    static const char *const words[] = { "s", "min", "h", "d", NULL };
+    static const uint64_t factors[] = { 1, 60, 3600, 86400 };
+    uint64_t times, seconds;
+
+    if (!digits(&text, 10, most, &times) || *text++ != '/')
+        return false;
+    if (word_index(text, words, &seconds))
+        seconds = factors[seconds];
+    else if (!scaled(text, durations, &seconds))
+        return false;
+    *ret = times << 32 | seconds;
+    return times > 0 && seconds > 0 && seconds <= BH_EXEC_TIMEOUT_MAX_S;
+}
+
+/* CPUs, or a percentage of one. */
+static bool cpu(const char *text, uint64_t most, uint64_t *ret)
+{
+    if (!digits(&text, 10, most, ret))
+        return false;
+    if (strcmp(text, "%") == 0)
+        return true;
+    *ret *= 100;
+    return *text == '\0';
+}
+
+static bool number(const char *text, uint64_t most, uint64_t *ret)
+{
+    return digits(&text, 10, most, ret) && *text == '\0';
+}
+
 static bool convert(const struct bh_setting_row *row, const char *text, uint64_t *ret)
 {
-    /* The last row: may the unit be missing? Without it only 0 is clear. */
-    static const struct unit sizes[] = {
-        { 'K', 1ull << 10 }, { 'M', 1ull << 20 }, { 'G', 1ull << 30 }, { 'T', 1ull << 40 }, { 0, 1 }
-    };
-    static const struct unit durations[] = {
-        { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 0, 0 }
-    };
-
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_SIZE:
         return scaled(text, sizes, ret);
     case BH_TYPE_DURATION:
         return scaled(text, durations, ret);
+    case BH_TYPE_NUMBER:
+        return number(text, row->most, ret);
+    case BH_TYPE_CPU:
+        return cpu(text, row->most, ret);
+    case BH_TYPE_RATE:
+        return rate(text, row->most, ret);
     case BH_TYPE_MODE:
         return text[0] == '0' && digits(&text, 8, row->most, ret) && *text == '\0';
     default:
@@ -208,11 +250,34 @@ static const char *time_hint(struct bh_parser *parser, const struct bh_setting_r
     return hint.ptr ? hint.ptr : "a time";
 }
 
+static const char *number_hint(struct bh_parser *parser, const struct bh_setting_row *row)
+{
+    struct bh_str hint = bh_arena_printf(parser->model->arena, "a number from %llu to %llu",
+                                         (unsigned long long)row->least, (unsigned long long)row->most);
+
+    return hint.ptr ? hint.ptr : "a number";
+}
+
+static const char *size_hint(struct bh_parser *parser, const struct bh_setting_row *row)
+{
+    struct bh_str hint =
+        bh_arena_printf(parser->model->arena, "a size such as 512K, 1M or 4096, not 0 (%lluM is the most)",
+                        (unsigned long long)(row->most >> 20));
+
+    return hint.ptr && row->most < INT64_MAX ? hint.ptr : "a size such as 512K, 1M or 4096, not 0";
+}
+
 static const char *value_hint(struct bh_parser *parser, const struct bh_setting_row *row)
 {
     switch ((enum bh_setting_type)row->type) {
     case BH_TYPE_SIZE:
-        return "a size such as 512K, 1M or 4096, not 0";
+        return size_hint(parser, row);
+    case BH_TYPE_NUMBER:
+        return number_hint(parser, row);
+    case BH_TYPE_CPU:
+        return "a number of CPUs such as 2, or a percentage of one such as 50%,";
+    case BH_TYPE_RATE:
+        return "a number in a time, such as 6/min or 1/10s,";
     case BH_TYPE_DURATION:
         return time_hint(parser, row);
     case BH_TYPE_MODE:
@@ -234,7 +299,7 @@ bool bh_parser_value(struct bh_parser *parser, const struct bh_setting_row *row,
     }
     if (parser->token.kind != BH_TOKEN_WORD || !convert(row, parser->token.text.ptr, &value))
         return bh_parser_expected(parser, value_hint(parser, row));
-    if (!row->words && (value < row->least || value > row->most))
+    if (!row->words && row->type != BH_TYPE_RATE && (value < row->least || value > row->most))
         return bh_parser_expected(parser, value_hint(parser, row));
     bh_parser_advance(parser);
     *ret = value;

@@ -9,6 +9,8 @@
 
 #include "policy/lang/model.h"
 
+#define BH_PATH_HINT "a path begins with '/', has no '//', '.' or '..' in it and no '/' at its end"
+
 struct bh_parser {
     struct bh_model *model;
     struct bh_scan scan;
@@ -39,6 +41,8 @@ bool bh_parser_take(struct bh_parser *parser, enum bh_token_kind kind, const cha
 /* After a comma, lines may end. True if there was a comma. */
 bool bh_parser_comma(struct bh_parser *parser);
 
+void bh_parser_skip_lines(struct bh_parser *parser);
+
 /* Is this a name of ours: [a-z][a-z0-9-]*, at most BH_POLICY_NAME_MAX bytes? Reports otherwise. */
 bool bh_parser_name_ok(struct bh_parser *parser, const struct bh_token *token, const char *what);
 
@@ -51,7 +55,7 @@ bool bh_parser_targets(struct bh_parser *parser, enum bh_effect effect, struct b
 /* A whole number of at most `most`. */
 bool bh_parser_number(struct bh_parser *parser, const char *what, uint64_t most, uint64_t *ret);
 
-/* The value of a setting that is one word: all types but PATH, WORDS and USER. */
+/* The value of a setting that is one word. */
 bool bh_parser_value(struct bh_parser *parser, const struct bh_setting_row *row, uint64_t *ret);
 
 /* The words of BH_TYPE_WORDS, as a mask. */
@@ -66,11 +70,24 @@ bool bh_parser_names_fit(struct bh_parser *parser, const struct bh_rule_line *ru
 /* Can the commands of the rule have what it says of mounts? Reports otherwise. */
 bool bh_parser_mounts_fit(struct bh_parser *parser, const struct bh_rule_line *rule);
 
+/* The settings of an execution that are no single value, added to the rule's. */
+bool bh_parser_exec(struct bh_parser *parser, struct bh_rule_line *rule, const struct bh_setting_row *row);
+
+/* One position of `args` or `rest`. */
+bool bh_parser_arg(struct bh_parser *parser, struct bh_arg_line **ret);
+
+/* Can the commands of the rule have what it says of executions, does it say enough of them, and nothing that
+ * contradicts itself? Reports otherwise. */
+bool bh_parser_exec_fits(struct bh_parser *parser, const struct bh_rule_line *rule);
+
+/* Sets what it leaves open, and leaves a deny of programs with guest-exec alone. */
+void bh_parser_exec_settle(struct bh_rule_line *rule);
+
 /* Leaves the commands that act on mounts. */
 void bh_mask_keep_mounts(uint64_t mask[2]);
 
 /* The bits of what the rule gives that are of this domain. */
-uint32_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain);
+uint64_t bh_rule_given(const struct bh_rule_line *rule, enum bh_setting_domain domain);
 
 /* A rule, from `rule`, `allow` or `deny` on. */
 bool bh_parser_rule(struct bh_parser *parser);

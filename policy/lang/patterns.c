@@ -83,6 +83,36 @@ bool bh_patterns_meet(struct bh_pattern a, struct bh_pattern b)
     }
 }
 
+/* The first component, from `*at` on; false behind the last one. */
+static bool next_piece(const struct bh_pattern *pattern, size_t *at, struct component *ret)
+{
+    if (*at > pattern->len)
+        return false;
+    *ret = (struct component){ pattern->text + *at, strcspn(pattern->text + *at, "/"),
+                               pattern->kind == BH_PATH_GLOB };
+    *at += ret->len + 1;
+    return true;
+}
+
+bool bh_texts_meet(struct bh_pattern a, struct bh_pattern b)
+{
+    size_t at_a = 0, at_b = 0;
+
+    a.len -=
+        a.kind == BH_PATH_BENEATH && a.len == 1; /* "/": what is beneath begins with an empty component */
+    b.len -= b.kind == BH_PATH_BENEATH && b.len == 1;
+    for (;;) {
+        struct component ca, cb;
+        bool more_a = next_piece(&a, &at_a, &ca), more_b = next_piece(&b, &at_b, &cb);
+
+        if (!more_a || !more_b)
+            return (more_a || more_b) == false || (!more_a && a.kind == BH_PATH_BENEATH) ||
+                   (!more_b && b.kind == BH_PATH_BENEATH);
+        if (!meet(&ca, &cb))
+            return false;
+    }
+}
+
 /* Bytes of the directory before a glob's first wildcard; of "/" at least. */
 static size_t fixed_part(const char *glob)
 {

@@ -56,25 +56,54 @@ static bool narrow(struct bh_model *model, const struct bh_channel_line *channel
     return ret->mask[0] || ret->mask[1];
 }
 
+static void report_conflict(struct bh_model *model, const struct bh_slot_rule *a,
+                            const struct bh_slot_rule *b)
+{
+    const char *setting = bh_rules_conflict(a->line, a->verbs, b->line, b->verbs);
+
+    if (setting)
+        bh_error_at(
+            model->diags, b->line->pos,
+            "the rules '%s' and '%s' can both match one file and differ in `%s`: let them say the same, or "
+            "keep their paths or verbs apart",
+            a->line->name.ptr, b->line->name.ptr, setting);
+    if (!bh_mask_has(a->mask, BH_CMD_GUEST_EXEC) || !bh_mask_has(b->mask, BH_CMD_GUEST_EXEC))
+        return;
+    setting = bh_execs_conflict(a->line, b->line);
+    if (setting)
+        bh_error_at(
+            model->diags, b->line->pos,
+            "the rules '%s' and '%s' can both match one execution and differ in `%s`: let them say the same, "
+            "or keep their programs or arguments apart",
+            a->line->name.ptr, b->line->name.ptr, setting);
+}
+
+static bool has_settings(const struct bh_slot_rule *rule)
+{
+    return rule->line->effect == BH_EFFECT_ALLOW &&
+           (rule->verbs || bh_mask_has(rule->mask, BH_CMD_GUEST_EXEC));
+}
+
 static void report_conflicts(struct bh_model *model, const struct bh_plan *plan)
 {
+    for (uint32_t i = 0; i < plan->n_rules; i++)
+        for (uint32_t k = i + 1; k < plan->n_rules && has_settings(&plan->rules[i]); k++)
+            if (has_settings(&plan->rules[k]))
+                report_conflict(model, &plan->rules[i], &plan->rules[k]);
+}
+
+static void report_rates(struct bh_model *model, const struct bh_plan *plan)
+{
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < plan->n_rules; i++) {
-        const struct bh_slot_rule *a = &plan->rules[i];
+        const struct bh_slot_rule *rule = &plan->rules[i];
 
-        for (uint32_t k = i + 1; k < plan->n_rules && a->verbs && a->line->effect == BH_EFFECT_ALLOW; k++) {
-            const struct bh_slot_rule *b = &plan->rules[k];
-            const char *setting;
-
-            if (b->line->effect != BH_EFFECT_ALLOW)
-                continue;
-            setting = bh_rules_conflict(a->line, a->verbs, b->line, b->verbs);
-            if (setting)
-                bh_error_at(model->diags, b->line->pos,
-                            "the rules '%s' and '%s' can both match one file and differ in `%s`: let them "
-                            "say the same, "
-                            "or keep their paths or verbs apart",
-                            a->line->name.ptr, b->line->name.ptr, setting);
-        }
+        if (bh_mask_has(rule->mask, BH_CMD_GUEST_EXEC) && rule->line->given & 1ull << BH_SLOT_RATE &&
+            n++ == BH_EXEC_RATES_MAX)
+            bh_error_at(model->diags, rule->line->pos,
+                        "channel '%s' has more than %u rules with a `rate`: unite some",
+                        plan->channel->name.ptr, BH_EXEC_RATES_MAX);
     }
 }
 
@@ -102,6 +131,7 @@ int bh_model_plan(struct bh_model *model, uint32_t channel, struct bh_plan *ret)
         plan.rules[plan.n_rules++] = rule;
     }
     report_conflicts(model, &plan);
+    report_rates(model, &plan);
     bh_plan_report_struck(model, &plan);
     bh_plan_report_names(model, &plan);
     bh_plan_report_mounts(model, &plan);

@@ -24,7 +24,7 @@ void bh_report(struct bh_diags *diags, enum bh_severity severity, struct bh_pos 
 static bool is_word(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("_./@:+=-", c));
+           (c != '\0' && strchr("_./@:+=%-", c));
 }
 
 static void advance(struct bh_scan *scan)

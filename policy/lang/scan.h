@@ -14,7 +14,7 @@
 enum bh_token_kind {
     BH_TOKEN_END,
     BH_TOKEN_LINE,   /* end of a line */
-    BH_TOKEN_WORD,   /* letters, digits and _ . / @ : + = - */
+    BH_TOKEN_WORD,   /* letters, digits and _ . / @ : + = % - */
     BH_TOKEN_STRING, /* text without its quotes */
     BH_TOKEN_COMMA,
     BH_TOKEN_OPEN,

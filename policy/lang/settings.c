@@ -17,6 +17,10 @@ static const char *const deny_continue[] = { "deny", "continue", NULL };
 static const char *const vsock_peers[] = { "host", "local", "any", NULL };
 static const char *const error_silent[] = { "error", "silent", NULL };
 static const char *const thaw_hold[] = { "thaw", "hold", NULL };
+static const char *const sandboxes[] = { "minimal", "diag", "plain", "none", NULL };
+static const char *const none_host[] = { "none", "host", NULL };
+static const char *const digest_full[] = { "digest", "full", NULL };
+static const char *const kill_keep[] = { "kill", "keep", NULL };
 static const char *const levels[] = { "preferred", "required", "off", NULL };
 
 const struct bh_setting_row bh_settings[] = {
@@ -129,6 +133,163 @@ const struct bh_setting_row bh_settings[] = {
       .doc = "Mount points, of those that this allow covers, that must be frozen or the whole freeze fails; "
              "what "
              "cannot be frozen of the others is left out." },
+    { .name = "program",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXTS,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_PROGRAM,
+      .any = true,
+      .deny = true,
+      .doc = "Which programs, by absolute path: as the client names one, or what that leads to. `any`: every "
+             "program. "
+             "An allow must say it." },
+    { .name = "sha256",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXT,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_SHA256,
+      .doc = "The digest that the file of the program must have, in hexadecimal." },
+    { .name = "argv0",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXT,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_ARGV0,
+      .doc = "What the program is called in its own argument list. Without it: as the rule names it." },
+    { .name = "args",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_ARGS,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_ARGS,
+      .doc = "What the arguments may be, position by position; several lines go on. Without it: none." },
+    { .name = "rest",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_REST,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_REST,
+      .doc = "What all arguments behind those may be. Without it: `none`, there are no more." },
+    { .name = "env",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXTS,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_ENV,
+      .any = true,
+      .doc = "Variables that the client may set. Without it: none." },
+    { .name = "stdin",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SLOT_STDIN,
+      .words = no_yes,
+      .doc = "Whether the client may send input." },
+    { .name = "search",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SLOT_SEARCH,
+      .words = no_yes,
+      .doc = "Whether a name without a slash is looked for in PATH." },
+    { .name = "user",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_USER,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_RUN_USER,
+      .doc = "The account that the program runs as. Required with `sandbox plain` and `none`." },
+    { .name = "groups",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_GROUPS,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_RUN_GROUPS,
+      .doc = "Supplementary groups, by name or number, instead of the account's own." },
+    { .name = "cwd",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXT,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_CWD,
+      .doc = "The directory that it starts in. Without it: /." },
+    { .name = "sandbox",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_SANDBOX,
+      .words = sandboxes,
+      .initial = BH_SANDBOX_MINIMAL,
+      .doc = "What it can reach." },
+    { .name = "socket",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_TEXTS,
+      .merge = BH_MERGE_UNITE,
+      .slot = BH_SLOT_SOCKET,
+      .doc = "Unix sockets that a program in `minimal` or `diag` may connect to." },
+    { .name = "net",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_NET,
+      .words = none_host,
+      .doc = "Whether it has the guest's network." },
+    { .name = "timeout",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_DURATION,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_TIMEOUT,
+      .most = BH_EXEC_TIMEOUT_MAX_S,
+      .initial = 600,
+      .doc = "Time after which it is ended, with all that it has started; 0 for never." },
+    { .name = "output",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_SIZE,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_OUTPUT,
+      .least = 1,
+      .most = BH_EXEC_OUTPUT_MAX,
+      .initial = BH_EXEC_OUTPUT_MAX,
+      .doc = "Bytes of each of its streams that are kept." },
+    { .name = "memory",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_SIZE,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_MEMORY,
+      .least = 1,
+      .most = INT64_MAX,
+      .doc = "Memory that it may have, with all that it starts. Without it: no limit." },
+    { .name = "pids",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_NUMBER,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_PIDS,
+      .most = BH_EXEC_PIDS_MAX,
+      .doc = "Processes and threads that it may have at a time; 0 for no limit." },
+    { .name = "cpu",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_CPU,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_CPU,
+      .least = 1,
+      .most = BH_EXEC_CPU_MAX,
+      .doc = "CPUs that it may use at a time, or a percentage of one. Without it: no limit." },
+    { .name = "rate",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_RATE,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_RATE,
+      .least = 1,
+      .most = BH_EXEC_RATE_MAX,
+      .doc = "How often it may be started in a time." },
+    { .name = "concurrent",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_NUMBER,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_CONCURRENT,
+      .least = 1,
+      .most = BH_EXEC_CONCURRENT_MAX,
+      .doc = "How many of the rule may run at a time. Without it: no limit but the channel's." },
+    { .name = "audit-output",
+      .domain = BH_DOMAIN_EXEC,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_AGREE,
+      .slot = BH_SLOT_AUDIT_OUTPUT,
+      .words = digest_full,
+      .doc = "What of its output is recorded: a digest, or all of it." },
     { .name = "explain-to-client",
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_WORD,
@@ -203,6 +364,22 @@ const struct bh_setting_row bh_settings[] = {
       .words = no_yes,
       .doc = "Whether guest-get-disks tells the health logs of NVMe disks. A process that may do anything to "
              "these disks asks for them." },
+    { .name = "on-restart",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_WORD,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_ON_RESTART,
+      .words = kill_keep,
+      .doc = "What becomes of executions when the agent ends: `kill`, or `keep` those of `sandbox plain` and "
+             "`none`." },
+    { .name = "exec-idle",
+      .domain = BH_DOMAIN_SET,
+      .type = BH_TYPE_DURATION,
+      .merge = BH_MERGE_ONCE,
+      .slot = BH_SET_EXEC_IDLE_S,
+      .most = BH_IDLE_MAX_S,
+      .initial = 600,
+      .doc = "Time after which the result of an execution that nobody fetches is forgotten; 0 for never." },
     { .name = FENCE_PREFIX,
       .domain = BH_DOMAIN_SET,
       .type = BH_TYPE_FENCE,
@@ -232,12 +409,30 @@ const struct bh_setting_row *bh_setting_of(enum bh_listed listed)
     return NULL;
 }
 
-const struct bh_setting_row *bh_setting_of_rule(const char *name)
+const struct bh_setting_row *bh_setting_of_rule(const char *name, bool runs)
 {
-    for (unsigned i = 0; i < bh_n_settings; i++)
-        if (bh_settings[i].domain != BH_DOMAIN_SET && strcmp(bh_settings[i].name, name) == 0)
-            return &bh_settings[i];
-    return NULL;
+    const struct bh_setting_row *found = NULL;
+
+    for (unsigned i = 0; i < bh_n_settings; i++) {
+        const struct bh_setting_row *row = &bh_settings[i];
+
+        if (row->domain == BH_DOMAIN_SET || strcmp(row->name, name) != 0)
+            continue;
+        if (!found || (row->domain == BH_DOMAIN_EXEC) == runs)
+            found = row;
+    }
+    return found;
+}
+
+uint64_t bh_setting_initial(const struct bh_setting_row *row, enum bh_sandbox sandbox)
+{
+    bool open = sandbox == BH_SANDBOX_PLAIN || sandbox == BH_SANDBOX_NONE;
+
+    if (row->domain == BH_DOMAIN_EXEC && row->slot == BH_SLOT_NET)
+        return open;
+    if (row->domain == BH_DOMAIN_EXEC && row->slot == BH_SLOT_PIDS)
+        return open ? 0 : BH_EXEC_PIDS_INITIAL;
+    return row->initial;
 }
 
 const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,

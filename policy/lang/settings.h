@@ -13,6 +13,7 @@ enum bh_setting_domain {
     BH_DOMAIN_FILE,   /* in the block of a rule for guest-file-open */
     BH_DOMAIN_NAMES,  /* in the block of a rule for commands that list things by name */
     BH_DOMAIN_MOUNTS, /* in the block of a rule for commands that act on mounts */
+    BH_DOMAIN_EXEC,   /* in the block of a rule for guest-exec */
     BH_DOMAIN_SET,    /* `set NAME VALUE`: of the whole policy */
 };
 
@@ -25,6 +26,14 @@ enum bh_setting_type {
     BH_TYPE_SIZE,     /* bytes, with K, M, G or T */
     BH_TYPE_MODE,     /* octal */
     BH_TYPE_DURATION, /* seconds, with s, m, h or d; 0 needs no unit */
+    BH_TYPE_NUMBER,   /* a whole number */
+    BH_TYPE_CPU,      /* a number of CPUs, or with % of one: a percentage */
+    BH_TYPE_RATE,     /* number/duration: the number in the upper half, seconds in the lower */
+    BH_TYPE_TEXT,     /* one string */
+    BH_TYPE_TEXTS,    /* one or more strings; where the row says so `any` */
+    BH_TYPE_GROUPS,   /* names of groups, or their numbers */
+    BH_TYPE_ARGS,     /* one or more positions: what each argument may be */
+    BH_TYPE_REST,     /* one position, or `none` */
     BH_TYPE_FENCE,    /* one of `words`; the row's name stands for fence-uid, fence-caps, ... */
 };
 
@@ -48,7 +57,29 @@ enum bh_rule_slot {
     BH_SLOT_MOUNT,
     BH_SLOT_EXCLUDE,
     BH_SLOT_REQUIRED,
-    BH_SLOT_COUNT,
+    BH_SLOT_PROGRAM,
+    BH_SLOT_SHA256,
+    BH_SLOT_ARGV0,
+    BH_SLOT_ARGS,
+    BH_SLOT_REST,
+    BH_SLOT_ENV,
+    BH_SLOT_STDIN,
+    BH_SLOT_SEARCH,
+    BH_SLOT_RUN_USER,
+    BH_SLOT_RUN_GROUPS,
+    BH_SLOT_CWD,
+    BH_SLOT_SANDBOX,
+    BH_SLOT_SOCKET,
+    BH_SLOT_NET,
+    BH_SLOT_TIMEOUT,
+    BH_SLOT_OUTPUT,
+    BH_SLOT_MEMORY,
+    BH_SLOT_PIDS,
+    BH_SLOT_CPU,
+    BH_SLOT_RATE,
+    BH_SLOT_CONCURRENT,
+    BH_SLOT_AUDIT_OUTPUT,
+    BH_SLOT_COUNT, /* at most 64: a rule keeps a bit for each */
 };
 
 struct bh_setting_row {
@@ -60,7 +91,8 @@ struct bh_setting_row {
     uint8_t use;              /* PATH: what the paths say (enum bh_path_use) */
     uint16_t verbs;           /* FILE: has a meaning only where the rule grants one of these; 0 = always */
     const char *const *words; /* NULL at the end */
-    uint64_t least, most;     /* SIZE, MODE, DURATION */
+    bool any;                 /* TEXTS: `any` may stand for all */
+    uint64_t least, most;     /* SIZE, MODE, DURATION, NUMBER, CPU, RATE */
     uint64_t initial;         /* where nothing is said */
     const char *doc;          /* for the manual */
 };
@@ -71,8 +103,12 @@ extern const unsigned bh_n_settings;
 /* The row that speaks of what is listed, or NULL. */
 const struct bh_setting_row *bh_setting_of(enum bh_listed listed);
 
-/* The row of a rule's block for a name, or NULL. */
-const struct bh_setting_row *bh_setting_of_rule(const char *name);
+/* The row of a rule's block for a name, or NULL; `runs`: of a rule for guest-exec, which has a `user` of its
+ * own. */
+const struct bh_setting_row *bh_setting_of_rule(const char *name, bool runs);
+
+/* What holds where a rule for guest-exec says nothing of this: `net` and `pids` follow its sandbox. */
+uint64_t bh_setting_initial(const struct bh_setting_row *row, enum bh_sandbox sandbox);
 
 /* The row for a name, or NULL. "fence-net" finds the row of fences and its bit (*ret_fence; 0 for others). */
 const struct bh_setting_row *bh_setting_find(enum bh_setting_domain domain, const char *name,

@@ -47,6 +47,9 @@ bool bh_targets_add(struct bh_targets *targets, struct bh_str word, enum bh_effe
     if (command < 0)
         return false;
     bh_mask_add(targets->mask, (unsigned)command);
+    if (command == BH_CMD_GUEST_EXEC &&
+        effect == BH_EFFECT_ALLOW) /* whoever starts something may ask about it */
+        bh_mask_add(targets->mask, BH_CMD_GUEST_EXEC_STATUS);
     targets->bare_open = targets->bare_open || command == BH_CMD_GUEST_FILE_OPEN;
     targets->others = targets->others || !(bh_commands[command].classes & FILE_CLASSES);
     return true;

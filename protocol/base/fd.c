@@ -15,10 +15,10 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-/* Room for two descriptors: a peer that sends more than one is caught, not cut. */
+/* Room for one descriptor more than any message has: a peer that sends more is caught, not cut. */
 union control_space {
     struct cmsghdr head;
-    char bytes[CMSG_SPACE(2 * sizeof(int))];
+    char bytes[CMSG_SPACE((BH_FDS_MAX + 1) * sizeof(int))];
 };
 
 /* With a descriptor: the one call of ours that needs sendmsg, which most processes may not use. */
@@ -51,12 +51,11 @@ int bh_fd_send(int socket, const void *data, size_t len, int fd)
     return (size_t)n == len ? 0 : -EIO;
 }
 
-/* Takes every descriptor out of the message. Returns how many there were; keeps one if there was exactly one.
- */
-static size_t take_fds(struct msghdr *msg, int *ret_fd)
+/* Takes every descriptor out of the message. Returns how many there were; keeps them if there are at most
+ * `max`. */
+static size_t take_fds(struct msghdr *msg, int *ret_fds, unsigned max)
 {
     size_t count = 0;
-    int kept = -1;
 
     for (struct cmsghdr *head = CMSG_FIRSTHDR(msg); head; head = CMSG_NXTHDR(msg, head)) {
         size_t n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -67,21 +66,16 @@ static size_t take_fds(struct msghdr *msg, int *ret_fd)
             int fd;
 
             memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
-            if (count == 0)
-                kept = fd;
+            if (count < max)
+                ret_fds[count] = fd;
             else
                 (void)close(fd);
         }
     }
-    if (count > 1) {
-        (void)close(kept);
-        kept = -1;
-    }
-    *ret_fd = kept;
     return count;
 }
 
-int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
+int bh_fds_recv(int socket, void *data, size_t len, int *ret_fds, unsigned max, unsigned *ret_n)
 {
     struct iovec iov = { data, len };
     union control_space space = { 0 };
@@ -91,20 +85,30 @@ int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
     size_t count;
     ssize_t n;
 
+    *ret_n = 0;
     do
         n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
-    *ret_fd = -1;
     if (n < 0)
         return -errno;
-    count = take_fds(&msg, ret_fd);
+    count = take_fds(&msg, ret_fds, max);
     if (n == 0 && count == 0)
         return 0;
-    if ((size_t)n == len && count <= 1 && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+    if ((size_t)n == len && count <= max && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+        *ret_n = (unsigned)count;
         return 1;
-    if (*ret_fd >= 0)
-        (void)close(bh_take_fd(ret_fd));
+    }
+    for (size_t i = 0; i < count && i < max; i++)
+        (void)close(bh_take_fd(&ret_fds[i]));
     return -EPROTO;
+}
+
+int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd)
+{
+    unsigned n;
+
+    *ret_fd = -1;
+    return bh_fds_recv(socket, data, len, ret_fd, 1, &n);
 }
 
 int bh_fd_wait(int socket, uint64_t until_ms)

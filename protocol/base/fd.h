@@ -31,6 +31,8 @@ enum bh_fd {
     BH_FD_LAST = 10,
 };
 
+#define BH_FDS_MAX 4u /* descriptors of one packet */
+
 /* Sends `len` (> 0) bytes with `fd` (or none, if -1) as one packet. 0, -EAGAIN, -EPIPE, ... */
 int bh_fd_send(int socket, const void *data, size_t len, int fd);
 
@@ -40,6 +42,10 @@ int bh_fd_send(int socket, const void *data, size_t len, int fd);
  * -EAGAIN = nothing there, -EPROTO = another size or more descriptors (all are closed).
  */
 int bh_fd_recv(int socket, void *data, size_t len, int *ret_fd);
+
+/* The same with at most `max` (1 to BH_FDS_MAX) descriptors: *ret_n of them, in their order, into `ret_fds`.
+ */
+int bh_fds_recv(int socket, void *data, size_t len, int *ret_fds, unsigned max, unsigned *ret_n);
 
 /* Waits for something to read, at most until `until_ms` (CLOCK_MONOTONIC). 0, -ETIMEDOUT or -errno. */
 int bh_fd_wait(int socket, uint64_t until_ms);

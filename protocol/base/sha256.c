@@ -1,10 +1,13 @@
 /* SHA-256 after FIPS 180-4, sections 5.1.1, 5.3.3 and 6.2; names of functions and variables are the
  * standard's. */
 #include "protocol/base/sha256.h"
+#include "protocol/base/sha256_engine.h"
 
 #include <string.h>
 
-static const uint32_t K[64] = {
+bh_sha256_blocks_fn bh_sha256_blocks;
+
+const uint32_t bh_sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -45,23 +48,43 @@ static void schedule(uint32_t W[64], const uint8_t *block)
     }
 }
 
+/* The eight variables are not moved: the one that is a in round t stands at -t. */
+static inline void round_of(uint32_t v[8], unsigned t, uint32_t kw)
+{
+    uint32_t a = v[-t & 7], b = v[(1 - t) & 7], c = v[(2 - t) & 7], e = v[(4 - t) & 7], f = v[(5 - t) & 7],
+             g = v[(6 - t) & 7];
+    uint32_t T1 = v[(7 - t) & 7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + kw;
+    uint32_t T2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+
+    v[(3 - t) & 7] += T1;
+    v[(7 - t) & 7] = T1 + T2;
+}
+
 static void compress(uint32_t H[8], const uint8_t *block)
 {
     uint32_t W[64], v[8];
 
     schedule(W, block);
     memcpy(v, H, sizeof(v));
-    for (unsigned t = 0; t < 64; t++) {
-        uint32_t a = v[0], b = v[1], c = v[2], e = v[4], f = v[5], g = v[6];
-        uint32_t T1 = v[7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + K[t] + W[t];
-        uint32_t T2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-
-        memmove(v + 1, v, 7 * sizeof(v[0]));
-        v[4] += T1;
-        v[0] = T1 + T2;
-    }
+    for (unsigned t = 0; t < 64; t += 8)
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++)
+            round_of(v, i, bh_sha256_k[t + i] + W[t + i]);
     for (unsigned i = 0; i < 8; i++)
         H[i] += v[i];
+}
+
+void bh_sha256_blocks_c(uint32_t state[8], const uint8_t *data, size_t n)
+{
+    for (; n > 0; n--, data += BH_SHA256_BLOCK)
+        compress(state, data);
+}
+
+static void blocks(uint32_t state[8], const uint8_t *data, size_t n)
+{
+    if (!bh_sha256_blocks)
+        bh_sha256_blocks = bh_sha256_has_x86() ? bh_sha256_blocks_x86 : bh_sha256_blocks_c;
+    bh_sha256_blocks(state, data, n);
 }
 
 void bh_sha256_init(struct bh_sha256 *sha)
@@ -78,20 +101,20 @@ void bh_sha256_update(struct bh_sha256 *sha, const void *data, size_t len)
     size_t held = sha->len % BH_SHA256_BLOCK;
 
     sha->len += len;
-    while (len > 0) {
-        size_t n = BH_SHA256_BLOCK - held;
+    if (held > 0) {
+        size_t n = BH_SHA256_BLOCK - held < len ? BH_SHA256_BLOCK - held : len;
 
-        if (n > len)
-            n = len;
         memcpy(sha->block + held, p, n);
-        held += n;
         p += n;
         len -= n;
-        if (held < BH_SHA256_BLOCK)
+        if (held + n < BH_SHA256_BLOCK)
             return;
-        compress(sha->state, sha->block);
-        held = 0;
+        blocks(sha->state, sha->block, 1);
     }
+    if (len >= BH_SHA256_BLOCK)
+        blocks(sha->state, p, len / BH_SHA256_BLOCK);
+    if (len % BH_SHA256_BLOCK > 0)
+        memcpy(sha->block, p + len / BH_SHA256_BLOCK * BH_SHA256_BLOCK, len % BH_SHA256_BLOCK);
 }
 
 void bh_sha256_final(struct bh_sha256 *sha, uint8_t ret_digest[BH_SHA256_SIZE])

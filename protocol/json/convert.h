@@ -49,5 +49,6 @@ void bh_out_string(struct bh_out *out, const char *text, size_t len); /* quoted 
 /* Writes the value of a struct of `type`; without braces if `bare`. Bulk members are left out. */
 void bh_struct_to_json(const struct bh_type *type, const void *in, bool bare, struct bh_out *out);
 
-/* As above but only the members, each preceded by ", ": what follows a streamed bulk member. */
-void bh_members_to_json(const struct bh_type *type, const void *in, struct bh_out *out);
+/* As above but only the members: what follows streamed bulk members. `first`: none has been written before
+ * them. */
+void bh_members_to_json(const struct bh_type *type, const void *in, bool first, struct bh_out *out);

@@ -219,7 +219,7 @@ void bh_struct_to_json(const struct bh_type *type, const void *in, bool bare, st
     put(out, "}");
 }
 
-void bh_members_to_json(const struct bh_type *type, const void *in, struct bh_out *out)
+void bh_members_to_json(const struct bh_type *type, const void *in, bool first, struct bh_out *out)
 {
-    put_members(type, in, ", ", out);
+    put_members(type, in, first ? "" : ", ", out);
 }

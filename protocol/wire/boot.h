@@ -54,6 +54,15 @@ struct bh_boot {
     char channel[BH_CHANNEL_NAME_MAX];
 };
 
+#define BH_RATES_MAX 32u /* rules of one channel that limit how often they are used */
+
+/* How often a rule was used lately. */
+struct bh_rate {
+    uint64_t since_ms; /* CLOCK_BOOTTIME of the first of `used` */
+    uint32_t used;
+    uint32_t key; /* of the rule's name; 0 = free */
+};
+
 struct bh_state {
     uint64_t sequence;                    /* records this source has numbered */
     uint64_t next_number;                 /* fs: next file handle; 0 = not yet taken from the boot clock */
@@ -71,6 +80,7 @@ struct bh_state {
     uint32_t executions; /* exec, spawn: that run; spool: those that are over, whose results are kept */
     uint64_t counted_since_ms;      /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
     uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
+    struct bh_rate rates[BH_RATES_MAX]; /* exec, spawn */
     uint32_t edition; /* of the newest slice of its channel: the supervisor writes it, the process compares */
 };
 

@@ -17,11 +17,16 @@ _Static_assert(sizeof(struct bh_frame) == 24, "no padding in a frame's head");
 _Static_assert(sizeof(struct bh_error_frame) == 16, "no padding in an error's head");
 _Static_assert(BH_ERROR_PAYLOAD_MAX <= BH_FRAME_TAIL_MAX, "every error fits behind data");
 
+static uint32_t flags_of(uint16_t type)
+{
+    return type == BH_FRAME_DATA ? BH_FRAME_MORE | BH_FRAME_SECOND : BH_FRAME_MORE;
+}
+
 static bool well_formed(const struct bh_frame *frame, size_t payload_max)
 {
     return frame->schema == BH_SCHEMA_HASH && frame->type >= BH_FRAME_CALL &&
            frame->type < BH_FRAME_TYPE_END && frame->command < BH_CMD_COUNT && frame->length <= payload_max &&
-           (frame->flags & ~BH_FRAME_MORE) == 0 && frame->id != 0;
+           (frame->flags & ~flags_of(frame->type)) == 0 && frame->id != 0;
 }
 
 static bool is_pair(const struct bh_frame *frame, const struct bh_frame *tail)
@@ -128,7 +133,7 @@ int bh_message_send(int fd, const struct bh_frame *frame, const void *data, size
         struct bh_frame head = { .type = frame->type, .command = frame->command, .id = frame->id };
         int r;
 
-        head.flags = piece < len ? BH_FRAME_MORE : 0;
+        head.flags = (frame->flags & BH_FRAME_SECOND) | (piece < len ? BH_FRAME_MORE : 0);
         r = bh_frame_send(fd, &head, at, piece);
         if (r < 0 || piece == len)
             return r;

@@ -15,14 +15,13 @@
  *   [STAGE id ...]   bytes of the one bulk argument, before the call, MORE on each
  *   CALL  id command encoded arguments (MORE if in several frames)
  * and as the front sees it:
- *   [DATA  id ...]   bytes of the one bulk return member
- *   REPLY id command encoded return value, or ERROR id command struct bh_error_frame
- * ABANDON id: the front gives up what it sent of `id` so far (staged bytes, a half-sent CALL, or nothing
- * yet); no answer, and the number is spent.
- * AGAIN id command: the worker has not begun the call and is leaving: it is to be sent to its successor.
- * WAKE: the worker is to look whether its policy is the newest. The supervisor sends it into a socket that
- * may be a front's as well, so it says nothing, and means nothing when a front sends it. The worker serves
- * one call at a time, in order.
+ *   [DATA  id ...]   bytes of the bulk return members: all of the first one, then, with BH_FRAME_SECOND, of
+ * the second REPLY id command encoded return value, or ERROR id command struct bh_error_frame ABANDON id: the
+ * front gives up what it sent of `id` so far (staged bytes, a half-sent CALL, or nothing yet); no answer, and
+ * the number is spent. AGAIN id command: the worker has not begun the call and is leaving: it is to be sent
+ * to its successor. WAKE: the worker is to look whether its policy is the newest. The supervisor sends it
+ * into a socket that may be a front's as well, so it says nothing, and means nothing when a front sends it.
+ * The worker serves one call at a time, in order.
  *
  * Trust: in = PEER; out = CHECKED (header only; the payload is the codec's);
  *        called by = front, workers
@@ -51,13 +50,14 @@ enum bh_frame_type {
 };
 
 #define BH_FRAME_MORE 1u
+#define BH_FRAME_SECOND 2u /* DATA only: of the command's second bulk return member */
 
 struct bh_frame {
     uint32_t schema;  /* BH_SCHEMA_HASH */
     uint16_t type;    /* enum bh_frame_type */
     uint16_t command; /* enum bh_command_id */
     uint32_t length;  /* of the payload, exactly */
-    uint32_t flags;   /* BH_FRAME_MORE or 0 */
+    uint32_t flags;   /* BH_FRAME_MORE, BH_FRAME_SECOND */
     uint64_t id;      /* chosen by the front: epoch of the front << 32 | counter; never 0 */
 };
 
@@ -86,7 +86,7 @@ int bh_frame_send_pair(int fd, struct bh_frame *frame, const void *payload, size
 
 /*
  * Sends `len` bytes as one message of as many frames as it takes (at least one), on a blocking socket.
- * `frame` gives type, command and id.
+ * `frame` gives type, command and id, and BH_FRAME_SECOND if it has that.
  */
 int bh_message_send(int fd, const struct bh_frame *frame, const void *data, size_t len);
 

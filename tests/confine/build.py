@@ -7,7 +7,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", ROOT / "build")).resolve()
 FILTERGEN = BUILD / "policy/confine/bh-filtergen"
-PROFILES = ["audit", "front", "fs", "info", "opener", "policyc", "smart", "storage", "thaw"]
+PROFILES = ["audit", "front", "fs", "info", "opener", "policyc", "smart", "spool", "storage", "thaw"]
 
 
 def filtergen(*args):

@@ -95,6 +95,8 @@ MUTATIONS = [
     ("tables: the guard opens folders only", "workers/storage/thaw_profile.c",
      "BH_INT(2, BH_OPEN_READ_ONLY_MASK | O_DIRECTORY, O_RDONLY | O_DIRECTORY)",
      "BH_INT(2, BH_OPEN_READ_ONLY_MASK, O_RDONLY)", "test_golden.py"),
+    ("tables: the spool sets no other flag of a descriptor", "workers/spool/profile.c",
+     "BH_INT(2, O_NONBLOCK | O_APPEND | O_ASYNC, O_NONBLOCK)", "BH_INT(2, 0, 0)", "test_golden.py"),
     ("tables: smart asks no other ioctl", "workers/storage/smart_profile.c", "BH_INT_IS(1, NVME_IOCTL_ADMIN_CMD)",
      "BH_INT(1, 0, 0)", "test_probe.py"),
     ("tables: the guard outlives", "workers/storage/thaw_profile.c", ".outlives = true,", "", "test_outlives_the_supervisor"),

@@ -26,6 +26,7 @@ static const struct {
     { "audit", &bh_filter_audit },     { "front", &bh_filter_front },   { "fs", &bh_filter_fs },
     { "info", &bh_filter_info },       { "opener", &bh_filter_opener }, { "policyc", &bh_filter_policyc },
     { "storage", &bh_filter_storage }, { "thaw", &bh_filter_thaw },     { "smart", &bh_filter_smart },
+    { "spool", &bh_filter_spool },
 };
 
 static long call(char mode, uint64_t number, const uint64_t args[static 6])

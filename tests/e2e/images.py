@@ -273,7 +273,7 @@ class World:
             assert all(path == str(self.path) or path.startswith(f"{self.path}/") for path in re.findall(r'"([^"]*)"', body))
         channels = " on alpha" if "\nchannel alpha " in "\n" + text else ""
         rules = "\n".join(f"rule mine{number}: allow @freeze{channels} {{\n{body}\n}}" for number, body in enumerate(bodies))
-        return f"policy 1\ncommands 44\n{text}\n{rules}\n"
+        return f"policy 1\ncommands 49\n{text}\n{rules}\n"
 
     def agent(self, *lines, freeze=None, name=None):
         """An agent, not started. Without lines it may look around beside."""

@@ -54,7 +54,7 @@ def test_add_a_command(tree, folder):
         file.write(HANDLER)
     run("meson", "setup", "build", cwd=tree)
     run("ninja", "-C", "build", "-j2", "bulkhead", "bulkhead-front", "bulkhead-info", "bulkhead-audit", "bulkhead-fs",
-        "bulkhead-opener", "bulkhead-policyc", "bulkhead-smart", "bulkhead-storage", "bulkhead-thaw", "bulkhead-hook", cwd=tree)
+        "bulkhead-opener", "bulkhead-policyc", "bulkhead-smart", "bulkhead-exec", "bulkhead-spawn", "bulkhead-spool", "bulkhead-storage", "bulkhead-thaw", "bulkhead-hook", cwd=tree)
     with Agent(folder / "agent", POLICY, build=tree / "build") as agent, agent.client() as client:
         assert client.ok("guest-get-answer", {"question": "how long?"}) == 9
         assert client.error("guest-get-answer")[1] == "Parameter 'question' is missing"

@@ -193,7 +193,7 @@ def test_a_worker_that_cannot_be_killed_is_given_up(start, folder):
 def test_refusals_cannot_fill_the_log(folder):
     """A client that is refused over and over is slowed down, and each refusal still has its record."""
     count = 250
-    with Agent(folder / "agent", 'policy 1\ncommands 44\nuse standard\nallow @file-read { path beneath "/var" }\n') as agent:
+    with Agent(folder / "agent", 'policy 1\ncommands 49\nuse standard\nallow @file-read { path beneath "/var" }\n') as agent:
         with agent.client() as client:
             start = time.monotonic()
             numbers = {client.error("guest-file-open", {"path": f"/secret{i}"})[3] for i in range(count)}

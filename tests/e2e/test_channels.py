@@ -26,7 +26,7 @@ class Twins(Agent):
         rules = "\n".join(f'rule {name}-files: allow @file-read on {name} {{ path beneath "{place}" }}'
                           for name, place in self.places.items())
         channels = "\n".join(f"channel {name} unix-listen:{folder}/{name}.sock" for name in self.places)
-        super().__init__(folder / "agent", f"policy 1\ncommands 44\n{channels} only @sync, @info, @file-read\n"
+        super().__init__(folder / "agent", f"policy 1\ncommands 49\n{channels} only @sync, @info, @file-read\n"
                          f"allow @sync, @info on alpha, beta\nallow @net on alpha\n{rules}\n")
         self.sockets = {name: folder / f"{name}.sock" for name in self.places}
         self.socket = self.sockets["alpha"]

@@ -329,7 +329,7 @@ def test_check_for_programs(folder):
     assert done.returncode == 0 and answer["good"] and answer["channels"] == 1
     assert [row["level"] for row in answer["findings"]] == ["warning", "warning"]
     assert answer["findings"][0]["at"].startswith("profile:open:") and "runs every program" in answer["findings"][0]["text"]
-    (folder / "policy").write_text("policy 1\ncommands 44\nallow guest-pong\nallow @frob\n")
+    (folder / "policy").write_text("policy 1\ncommands 49\nallow guest-pong\nallow @frob\n")
     done = ctl("policy", "check", "--json", folder / "policy")
     answer = json.loads(done.stdout)
     assert done.returncode == 1 and not answer["good"] and answer["channels"] == 0
@@ -339,7 +339,7 @@ def test_check_for_programs(folder):
 
 
 def test_show_for_programs(folder):
-    (folder / "policy").write_text("policy 1\ncommands 44\nchannel a unix-listen:/run/a.sock\nchannel b unix-listen:/run/b.sock\n"
+    (folder / "policy").write_text("policy 1\ncommands 49\nchannel a unix-listen:/run/a.sock\nchannel b unix-listen:/run/b.sock\n"
                                    "use backup on a\nuse inventory on b\n")
     rows = json.loads(ctl("policy", "show", "--json", folder / "policy").stdout)
     assert [row["channel"] for row in rows] == ["a", "b"]
@@ -389,7 +389,7 @@ def test_explain_says_what_a_rule_hides(folder):
 
 
 MOUNTS = """policy 1
-commands 44
+commands 49
 rule data: allow @freeze, @trim {
     mount beneath { "/data", "/srv" }
     exclude beneath "/data/scratch"

@@ -294,7 +294,7 @@ def test_profile_open_is_what_qemu_ga_does(folder):
 
 
 # Policies compared. Each: OLD, NEW, the last line, words of the answer.
-HEAD = "policy 1\ncommands 44\n"
+HEAD = "policy 1\ncommands 49\n"
 LOGS = 'rule logs: allow @file-read {\n path beneath "/var/log"\n}\n'
 WWW = 'rule www: allow @file-write {\n path beneath "/srv"\n user root\n max-size 1M\n}\n'
 NET = 'rule net: allow @net { interfaces "eth*" }\n'

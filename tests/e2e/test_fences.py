@@ -147,7 +147,7 @@ def test_network_namespace(agent, role, own):
 
 def test_storage_has_sys_admin_only_under_a_policy_that_grants_trimming(start):
     """Also after a reload: another process comes with what the new policy needs, and the old one goes."""
-    texts = {True: "policy 1\ncommands 44\nallow @info, @trim\n", False: "policy 1\ncommands 44\nallow @info\n"}
+    texts = {True: "policy 1\ncommands 49\nallow @info, @trim\n", False: "policy 1\ncommands 49\nallow @info\n"}
     agent = start(texts[False])
     pids = set()
     with agent.client() as client:
@@ -194,7 +194,7 @@ def test_storage_lists_folders_and_reads_no_file(folder):
         assert tried[path] == ("Permission denied" if os.path.exists(path) else "No such file or directory"), path
 
 
-SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart {}\n"
+SMART = "policy 1\ncommands 49\nuse open\nset nvme-smart {}\n"
 
 
 @pytest.mark.parametrize("before", ["no", "yes"])
@@ -271,7 +271,7 @@ def test_environment_is_empty(agent):
 
 # The guard of what is frozen. No rule here covers a place where anything is mounted: nothing is really frozen.
 
-GUARDED = 'policy 1\ncommands 44\nallow @sync, @info\nrule nowhere: allow @freeze {\n    mount is "/nowhere/at/all"\n}\n'
+GUARDED = 'policy 1\ncommands 49\nallow @sync, @info\nrule nowhere: allow @freeze {\n    mount is "/nowhere/at/all"\n}\n'
 MAGIC, FROZEN, HEAD = 0x46525a31, 2, 400  # of struct bh_frozen (protocol/wire/frozen.h)
 
 

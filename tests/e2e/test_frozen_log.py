@@ -32,7 +32,7 @@ class FrozenAgent(Agent):
         run("mount", "-t", "tmpfs", "-o", "mode=0755", "test", place)
         names = [f"c{n}" for n in range(channels)] + ["other"]
         lines = "\n".join(f"channel {name} unix-listen:{place}/{name}.sock" for name in names)
-        policy = f"policy 1\ncommands 44\n{lines}\nallow @sync, guest-ping on {', '.join(names)}\n"
+        policy = f"policy 1\ncommands 49\n{lines}\nallow @sync, guest-ping on {', '.join(names)}\n"
         super().__init__(place, policy, "--audit-dir", disk.path / "audit", *options)
         self.way = []
         self.disk = disk

@@ -476,10 +476,10 @@ def test_explain_knows_the_lists(start):
 
 
 def test_explain_says_that_the_files_have_changed(start):
-    agent = start("policy 1\ncommands 44\nallow @sync\n")
+    agent = start("policy 1\ncommands 49\nallow @sync\n")
     words = ["policy", "explain", "guest-ping", "--state-dir", agent.folder]
     assert not agent.ctl(*words).stderr
-    agent.write_policy("policy 1\ncommands 44\nallow @info\n")
+    agent.write_policy("policy 1\ncommands 49\nallow @info\n")
     done = agent.ctl(*words, check=False)
     assert done.returncode == 1 and "the policy has changed since the agent read it" in done.stderr
     agent.ctl("reload", "--state-dir", agent.folder)
@@ -649,7 +649,7 @@ def test_daemon(folder):
 
 def test_daemon_of_the_configuration_with_relative_paths(folder):
     config = write(folder, G + "daemon=1\nmethod=unix-listen\npath=s\npidfile=pid\nstatedir=.\nlogfile=log\npolicy=my.policy\n")
-    write(folder, "policy 1\ncommands 44\nallow guest-ping\n", "my.policy")
+    write(folder, "policy 1\ncommands 49\nallow guest-ping\n", "my.policy")
     assert run(config=config, cwd=folder).returncode == 0
     try:
         with Client(folder / "s") as client:

@@ -13,7 +13,7 @@ import pytest
 
 from harness import KIB, MIB, Agent, Client, Gone, kill, name_of, proc_status, wait_for
 
-HEAD = "policy 1\ncommands 44\n"
+HEAD = "policy 1\ncommands 49\n"
 INVENTORY = HEAD + "use inventory\n"
 ROUNDS = 200
 GROWTH_ROUNDS = 1000

@@ -386,8 +386,8 @@ def dev():
     shutil.rmtree(path)
 
 
-TWO = "policy 1\ncommands 44\nchannel one isa-serial:{}\nchannel two isa-serial:{}\nallow @sync on one, two\n"
-MAIN = "policy 1\ncommands 44\nchannel main\nchannel two isa-serial:{}\nallow @sync on main, two\n"
+TWO = "policy 1\ncommands 49\nchannel one isa-serial:{}\nchannel two isa-serial:{}\nallow @sync on one, two\n"
+MAIN = "policy 1\ncommands 49\nchannel main\nchannel two isa-serial:{}\nallow @sync on main, two\n"
 
 
 def test_duplicates_are_refused(folder, dev):
@@ -436,7 +436,7 @@ def reload(agent, text):
 
 def lines(**paths):
     """A policy with these lines as channels."""
-    return ("policy 1\ncommands 44\n" + "".join(f"channel {name} isa-serial:{path}\n" for name, path in paths.items())
+    return ("policy 1\ncommands 49\n" + "".join(f"channel {name} isa-serial:{path}\n" for name, path in paths.items())
             + f"allow @sync on {', '.join(paths)}\n")
 
 
@@ -491,7 +491,7 @@ def test_a_line_gets_another_name_with_its_host(wired, dev):
 def test_a_line_gets_another_name_within_a_reply(wired, dev, folder):
     """The rest of the reply is lost; what the new channel says is not glued to it."""
     def policy(name):
-        return f"policy 1\ncommands 44\nchannel {name} isa-serial:{dev / 'one'}\nuse open on {name}\n"
+        return f"policy 1\ncommands 49\nchannel {name} isa-serial:{dev / 'one'}\nuse open on {name}\n"
 
     agent, plug = wired
     one = plug("one")
@@ -639,7 +639,7 @@ def no_loopback():
 @pytest.mark.parametrize("peers,served", [("", False), ("set vsock-peers host\n", False), ("set vsock-peers local\n", True),
                                           ("set vsock-peers host local\n", True), ("set vsock-peers any\n", True)])
 def test_vsock(folder, peers, served):
-    agent = Agent(folder / "agent", f"policy 1\ncommands 44\n{peers}use open\n")
+    agent = Agent(folder / "agent", f"policy 1\ncommands 49\n{peers}use open\n")
     agent.way = ["-m", "vsock-listen", "-p", "4294967295:47110"]
     agent.answers = (agent.folder / "bulkhead" / "status.json").exists
     with agent:
@@ -782,7 +782,7 @@ def test_killed_front_of_local_keeps_its_client(start):
 
 
 def test_local_has_the_rules_of_main(start):
-    agent = start("policy 1\ncommands 44\nuse inventory\ndeny guest-get-time\n")
+    agent = start("policy 1\ncommands 49\nuse inventory\ndeny guest-get-time\n")
     with agent.client() as client, local_client(agent) as local:
         assert local.error("guest-get-time")[:1] == client.error("guest-get-time")[:1] == ("CommandNotFound",)
         assert local.ok("guest-get-host-name") == client.ok("guest-get-host-name")
@@ -790,17 +790,17 @@ def test_local_has_the_rules_of_main(start):
 
 def test_local_stays_where_a_reload_names_it(start):
     """Main's clone and `channel local` are one channel: its client stays connected."""
-    agent = start("policy 1\ncommands 44\nallow @sync\n")
+    agent = start("policy 1\ncommands 49\nallow @sync\n")
     with local_client(agent) as client:
         assert client.sync() == []
-        word, _ = reload(agent, "policy 1\ncommands 44\nchannel main\nchannel local\nallow @sync on main, local\n")
+        word, _ = reload(agent, "policy 1\ncommands 49\nchannel main\nchannel local\nallow @sync on main, local\n")
         assert word == "adopted"
         assert client.sync() == []
 
 
 def test_a_policy_with_channels_opens_what_it_names(folder):
     path = folder / "one.sock"
-    agent = Agent(folder / "agent", f"policy 1\ncommands 44\nchannel one unix-listen:{path}\nallow @sync on one\n")
+    agent = Agent(folder / "agent", f"policy 1\ncommands 49\nchannel one unix-listen:{path}\nallow @sync on one\n")
     agent.socket = path
     with agent:
         assert [row["name"] for row in agent.status()["channels"]] == ["one"]

@@ -45,7 +45,7 @@ def agent(own):
 
 
 def test_a_required_fence_that_is_missing_keeps_every_process_from_starting(own):
-    agent = own("policy 1\ncommands 44\nuse standard\nset fence-view required\n")
+    agent = own("policy 1\ncommands 49\nuse standard\nset fence-view required\n")
     status = agent.folder / "bulkhead" / "status.json"
     agent.answers = lambda: status.exists() and "fence view is required by the policy" in agent.log_text()
     with agent:
@@ -56,14 +56,14 @@ def test_a_required_fence_that_is_missing_keeps_every_process_from_starting(own)
 
 def test_what_children_say_has_the_time_in_a_log_file(own, folder):
     log = folder / "run" / "log-file"
-    agent = own("policy 1\ncommands 44\nuse standard\nset fence-view required\n", "-l", log)
+    agent = own("policy 1\ncommands 49\nuse standard\nset fence-view required\n", "-l", log)
     agent.answers = lambda: log.exists() and "fence view is required by the policy" in log.read_text()
     with agent:
         assert not [line for line in log.read_text().splitlines() if not re.match(r"\d{4}-\d\d-\d\dT[\d:.]{15}Z bulkhead", line)]
 
 
 def test_a_fence_that_is_off_is_not_missing(own):
-    with own("policy 1\ncommands 44\nuse standard\nset fence-view off\nset fence-landlock off\n") as agent:
+    with own("policy 1\ncommands 49\nuse standard\nset fence-view off\nset fence-landlock off\n") as agent:
         for row in confined(agent)["processes"]:
             assert "landlock" not in row["fences"] + row["missing"] and "view" not in row["missing"]
             assert "seccomp" in row["fences"]

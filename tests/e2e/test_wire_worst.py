@@ -431,7 +431,7 @@ def test_a_worker_that_cannot_be_started_is_given_up(agent):
 def test_a_worker_that_hears_nothing_keeps_time(start, folder):
     """It waits in a read, and yet closes a handle that has idled, and does not wake without a reason."""
     (folder / "file").write_text("x")
-    agent = start(f'policy 1\ncommands 44\nset handle-idle 2s\nuse standard\n'
+    agent = start(f'policy 1\ncommands 49\nset handle-idle 2s\nuse standard\n'
                   f'rule files: allow @file-read {{ path beneath "{folder}" }}\n')
     with agent.client() as client:
         handle = client.open(folder / "file")

@@ -32,6 +32,7 @@ static const char *const sentences[] = {
     "\"}}",
     "{\"execute\":\"guest-get-osinfo\"}",
     "\n",
+    "{\"execute\":\"guest-exec-status\",\"arguments\":{\"pid\":1}}",
 };
 
 struct script {
@@ -121,7 +122,7 @@ static void worker_sends(struct fixture *f, struct script *s)
     const uint8_t *bytes = zeros;
     size_t n = next(s) * 16u;
 
-    frame.flags = how & 1;
+    frame.flags = (how & 1) | (how & 32 ? BH_FRAME_SECOND : 0);
     frame.id = f->front.way.id + (how >> 6) - ((how & 2) ? 1ull << 32 : 0);
     if (how & 4)
         frame.command = next(s);
@@ -147,7 +148,8 @@ static struct bh_frame nearly(const struct fixture *f, uint8_t type, uint8_t how
     frame.command += (how & 4) ? 1 : 0;
     frame.id += (how & 8) ? 1 : 0;
     frame.id -= (how & 16) ? 1ull << 32 : 0;
-    frame.flags |= (how & 32) ? 2 : 0;
+    frame.flags |= (how & 32) ? BH_FRAME_SECOND : 0;
+    frame.flags |= (how & 64) ? 4 : 0;
     return frame;
 }
 

@@ -32,7 +32,11 @@ FORBIDDEN = {
     "bulkhead-fs": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-storage": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-thaw": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
+    "bulkhead-spool": OPEN | NETWORK | {"socketpair", "memfd_create"} | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir"},
     "bulkhead-smart": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir"},
+    "bulkhead-exec": NETWORK | JSON | {"system", "popen", "dlopen", "execvp", "posix_spawn"} | CHANGE - {"mkdir", "symlink"},
+    "bulkhead-spawn": NETWORK | JSON | {"system", "popen", "dlopen", "execvp", "posix_spawn"} | CHANGE - {"mkdir", "symlink"},
+    "bulkhead-spool": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},
@@ -42,7 +46,8 @@ FORBIDDEN = {
 }
 # May be in a library that all share, but not named by the program's own objects.
 FORBIDDEN_OWN = {"bulkhead-front": PASSING, "bulkhead-info": PASSING, "bulkhead-storage": {"bh_memfd_new"},
-                 "bulkhead-thaw": {"bh_memfd_new"}, "bulkhead-smart": {"bh_memfd_new", "sendmsg"}}
+                 "bulkhead-thaw": {"bh_memfd_new"}, "bulkhead-smart": {"bh_memfd_new", "sendmsg"},
+                 "bulkhead-spool": {"bh_memfd_new", "sendmsg"}}
 SHARED = {"fd.c.o"}
 
 

@@ -277,6 +277,7 @@ def random_rule(random, policy, number, settings):
         rule["mounts"], rule["targets"] = random_mounts(random, rule["effect"])
     if rule["effect"] == "deny":
         return rule
+    rule["targets"] = [target for target in rule["targets"] if target not in ("@exec", "guest-exec")] or ["guest-ping"]
     if not files and (OPEN in rule["targets"] or "@file-write" in rule["targets"]):
         rule["targets"] = ["@file-read", "@info"]
     if OPEN in rule["targets"] and not rule["verbs"]:

@@ -28,9 +28,12 @@ void fixture_init(struct fixture *f)
     f->rules[0].verbs = BH_VERB_ALL;
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
         f->slice.commands[i].count = 1;
-    f->front.policy = (struct bh_policy){
-        .slice = &f->slice, .rules = f->rules, .index = f->index, .strings = "", .n_rules = 1
-    };
+    f->front.policy = (struct bh_policy){ .slice = &f->slice,
+                                          .rules = f->rules,
+                                          .execs = f->execs,
+                                          .index = f->index,
+                                          .strings = "",
+                                          .n_rules = 1 };
 }
 
 /* Nothing is frozen here but what a test says. */
@@ -83,8 +86,9 @@ static uint64_t look(const struct bh_front *front)
     const struct bh_transport *client = &front->client;
 
     return front->audit.state->requests + client->at + client->len + client->sent + client->out.len +
-           client->ended + client->gone + (uint64_t)front->state * 1000003 + front->way.streamed +
-           front->way.sent + front->gathered.len + front->lift.total + front->lift.at;
+           client->ended + client->gone + (uint64_t)front->state * 1000003 + front->way.stream.bytes[0] +
+           front->way.stream.bytes[1] + front->way.sent + front->gathered.len + front->lift.total +
+           front->lift.at;
 }
 
 void fixture_settle(struct fixture *f)

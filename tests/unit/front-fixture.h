@@ -14,6 +14,7 @@ struct fixture {
     struct bh_state page;
     struct bh_slice slice;
     struct bh_rule rules[1];
+    struct bh_exec_rule execs[1];
     uint16_t index[1];
     int client, supervisor, audit; /* our ends */
     int worker;                    /* ours of the socket that the front has got, or -1 */

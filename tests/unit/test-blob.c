@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static const char text[] =
-    "policy 1\ncommands 44\nchannel a virtio:x\nchannel b unix-listen:/run/b\n"
+    "policy 1\ncommands 49\nchannel a virtio:x\nchannel b unix-listen:/run/b\n"
     "rule info: allow @info on a\n"
     "rule web: allow @file-read, @file-write on a {\n path beneath \"/web\"\n user www\n}\n"
     "rule more: allow @file-read on a {\n path is \"/log\"\n}\n"

@@ -13,7 +13,7 @@
 #include "tests/unit/worker-fixture.h"
 #include "workers/storage/cover.h"
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define DATA HEAD "rule data: allow @freeze {\n mount beneath \"/data\"\n required is \"/data/db\"\n}\n"
 #define PLACES_MAX 4u
 

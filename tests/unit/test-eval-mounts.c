@@ -4,7 +4,7 @@
 #include "policy/lang/patterns.h"
 #include "policy/mounts.h"
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define FREEZE BH_CMD_GUEST_FSFREEZE_FREEZE
 #define LIST BH_CMD_GUEST_FSFREEZE_FREEZE_LIST
 #define THAW BH_CMD_GUEST_FSFREEZE_THAW

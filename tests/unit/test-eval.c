@@ -96,15 +96,15 @@ static void verdicts_of_commands(void **state)
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1\nrule look: allow @info, @exec\nrule stop: deny @exec\n");
+    fixture_good(&f, "policy 1\nrule look: allow @info, @hotplug\nrule stop: deny @hotplug\n");
     assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_GET_OSINFO, NULL).verdict, BH_VERDICT_ALLOW);
     assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_PING, NULL).verdict, BH_VERDICT_NOT_GRANTED);
-    assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_EXEC, NULL).verdict, BH_VERDICT_DENIED);
-    assert_string_equal(fixture_rule(&f, bh_policy_command(&f.policy, BH_CMD_GUEST_EXEC, NULL)), "stop");
+    assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_SET_VCPUS, NULL).verdict, BH_VERDICT_DENIED);
+    assert_string_equal(fixture_rule(&f, bh_policy_command(&f.policy, BH_CMD_GUEST_SET_VCPUS, NULL)), "stop");
     assert_int_equal(bh_policy_command(&f.policy, BH_CMD_COUNT, NULL).verdict, BH_VERDICT_NOT_GRANTED);
     assert_int_equal(bh_policy_command(&f.policy, UINT32_MAX, NULL).verdict, BH_VERDICT_NOT_GRANTED);
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_OSINFO));
-    assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_EXEC));
+    assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_SET_VCPUS));
     assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_FILE_OPEN));
     fixture_end(&f);
     assert_int_equal(bh_verdict_code(BH_VERDICT_NOT_GRANTED), BH_E_NOT_GRANTED);
@@ -183,10 +183,11 @@ static void denies_and_what_they_spare(void **state)
 
     (void)state;
     fixture_good(
-        &f, "policy 1\nrule a: allow @exec, @info\nrule b: allow @info\n"
-            "rule d1: deny @info except a, b\nrule d2: deny @info except b\nrule d3: deny @exec except b\n");
+        &f,
+        "policy 1\nrule a: allow @hotplug, @info\nrule b: allow @info\n"
+        "rule d1: deny @info except a, b\nrule d2: deny @info except b\nrule d3: deny @hotplug except b\n");
     assert_string_equal(fixture_rule(&f, bh_policy_command(&f.policy, BH_CMD_GUEST_GET_OSINFO, NULL)), "b");
-    assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_EXEC, NULL).verdict, BH_VERDICT_DENIED);
+    assert_int_equal(bh_policy_command(&f.policy, BH_CMD_GUEST_SET_VCPUS, NULL).verdict, BH_VERDICT_DENIED);
     fixture_end(&f);
     fixture_good(&f, "policy 1\nrule a: allow @info\nrule b: allow @info\n"
                      "rule d1: deny @info except a\nrule d2: deny @info except b\n");
@@ -239,7 +240,7 @@ static void a_deny_hides_names(void **state)
     assert_int_equal(listed(&f, BH_CMD_GUEST_NETWORK_GET_ROUTE, "docker0"), BH_VERDICT_DENIED);
     assert_int_equal(listed(&f, BH_CMD_GUEST_GET_USERS, "svc-web"), BH_VERDICT_DENIED);
     assert_int_equal(listed(&f, BH_CMD_GUEST_GET_USERS, "docker0"), BH_VERDICT_ALLOW);
-    assert_int_equal(listed(&f, BH_CMD_GUEST_EXEC, "eth0"), BH_VERDICT_NOT_GRANTED);
+    assert_int_equal(listed(&f, BH_CMD_GUEST_SET_VCPUS, "eth0"), BH_VERDICT_NOT_GRANTED);
     assert_int_equal(listed(&f, BH_CMD_COUNT, "eth0"), BH_VERDICT_NOT_GRANTED);
     for (unsigned command = 0; command < BH_CMD_COUNT; command++)
         if (bh_command_lists(command) != BH_LISTED_NOTHING)

@@ -13,7 +13,7 @@ static struct bh_worker worker;
 static struct records records;
 static const char dir[] = "/tmp";
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define OPEN                                                                                                 \
     HEAD "allow @file-read, @file-write { verbs read write create truncate append\nuser root\ntypes any\n"   \
          "symlinks follow\ncreate-mode 0666 }\n"

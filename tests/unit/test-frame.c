@@ -62,20 +62,22 @@ static void test_sizes(void **state)
 
 static void test_malformed_heads(void **state)
 {
-    struct bh_frame bad[8], got;
+    struct bh_frame bad[9], got;
 
     (void)state;
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         bad[i] = example;
     bad[0].schema ^= 1;
     bad[1].type = 0;
     bad[2].type = BH_FRAME_TYPE_END;
     bad[3].command = BH_CMD_COUNT;
     bad[4].length = 1;
-    bad[5].flags = BH_FRAME_MORE << 1;
+    bad[5].flags = BH_FRAME_SECOND; /* it is no DATA */
     bad[6].id = 0;
     bad[7].flags = UINT32_MAX;
-    for (size_t i = 0; i < 8; i++) {
+    bad[8].type = BH_FRAME_DATA;
+    bad[8].flags = BH_FRAME_SECOND << 1;
+    for (size_t i = 0; i < 9; i++) {
         send_raw(&bad[i], sizeof(bad[i]), 0);
         assert_int_equal(bh_frame_recv(ours, &got, buffer, &tail), -EPROTO);
     }

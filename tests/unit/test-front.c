@@ -303,10 +303,13 @@ static void test_commands_that_this_build_lacks_are_unknown(void **state)
 {
     (void)state;
     fixture_start(f);
-    assert_false(bh_commands[BH_CMD_GUEST_EXEC].served);
-    assert_says("{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"/x\",\"input-data\":\"AAAA\"}}",
-                "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command guest-exec has not "
-                "been found\"}}\n");
+    assert_false(bh_commands[BH_CMD_GUEST_SET_USER_PASSWORD].served);
+    assert_says(
+        "{\"execute\":\"guest-set-user-password\",\"arguments\":{\"username\":\"x\",\"password\":\"AAAA\","
+        "\"crypted\":false}}",
+        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command guest-set-user-password has "
+        "not "
+        "been found\"}}\n");
     assert_int_equal(fixture_give_worker(f), -1);
 }
 
@@ -837,6 +840,135 @@ static void test_reset_drops_replies_that_nobody_takes(void **state)
     (void)hear();
     assert_non_null(strstr(heard, "\n\xff{\"return\": 4}\n"));
     assert_int_equal(f->front.state, BH_READING);
+}
+
+/* --- two bulk members out ------------------------------------------------------ */
+
+#define STATUS "{\"execute\":\"guest-exec-status\",\"arguments\":{\"pid\":7}}"
+#define SECOND (BH_FRAME_MORE | BH_FRAME_SECOND)
+
+static const struct bh_guest_exec_status both_whole = {
+    .exited = true, .has_exitcode = true, .has_out_truncated = true, .has_err_truncated = true
+};
+
+static void test_two_members(void **state)
+{
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(STATUS, BH_WORKER_SPOOL);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "0123", 4);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "4", 1);
+    worker_sends(&call, BH_FRAME_DATA, SECOND, "01", 2);
+    worker_sends(&call, BH_FRAME_DATA, SECOND, "234", 3);
+    worker_returns(&call, &both_whole);
+    assert_string_equal(
+        hear(), "{\"return\": {\"out-data\": \"MDEyMzQ=\", \"err-data\": \"MDEyMzQ=\", \"exited\": true, "
+                "\"exitcode\": 0, \"out-truncated\": false, \"err-truncated\": false}}\n");
+}
+
+/* What is optional and has no bytes is left out, whichever it is. */
+static void test_one_member_of_two(void **state)
+{
+    struct bh_guest_exec_status ret = {
+        .exited = true, .has_signal = true, .signal = 9, .has_out_truncated = true
+    };
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(STATUS, BH_WORKER_SPOOL);
+    worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "0", 1);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"out-data\": \"MA==\", \"exited\": true, \"signal\": 9, "
+                                "\"out-truncated\": false}}\n");
+    say(STATUS);
+    call = worker_gets(BH_FRAME_CALL);
+    ret.has_out_truncated = false;
+    ret.has_err_truncated = ret.err_truncated = true;
+    worker_sends(&call, BH_FRAME_DATA, SECOND, "0", 1);
+    worker_returns(&call, &ret);
+    assert_string_equal(hear(), "{\"return\": {\"err-data\": \"MA==\", \"exited\": true, \"signal\": 9, "
+                                "\"err-truncated\": true}}\n");
+    say(STATUS);
+    call = worker_gets(BH_FRAME_CALL);
+    worker_returns(&call, &(struct bh_guest_exec_status){ 0 });
+    assert_string_equal(hear(), "{\"return\": {\"exited\": false}}\n");
+}
+
+/* The reply of a worker that ends before it has said how the execution did. */
+static void breaks_after(unsigned n_first, unsigned n_second, const char *expected)
+{
+    struct bh_frame call = call_comes(STATUS, BH_WORKER_SPOOL);
+
+    for (unsigned i = 0; i < n_first; i++)
+        worker_sends(&call, BH_FRAME_DATA, BH_FRAME_MORE, "0", 1);
+    for (unsigned i = 0; i < n_second; i++)
+        worker_sends(&call, BH_FRAME_DATA, SECOND, "0", 1);
+    worker_ends();
+    check_short(expected);
+}
+
+static void test_two_members_that_break_are_cut(void **state)
+{
+    (void)state;
+    fixture_start(f);
+    breaks_after(1, 0, "{\"return\": {\"out-data\": \"MA==\", \"exited\": true, \"out-truncated\": true}}\n");
+    breaks_after(0, 2, "{\"return\": {\"err-data\": \"MDA=\", \"exited\": true, \"err-truncated\": true}}\n");
+    breaks_after(2, 1,
+                 "{\"return\": {\"out-data\": \"MDA=\", \"err-data\": \"MA==\", \"exited\": true, "
+                 "\"out-truncated\": true, \"err-truncated\": true}}\n");
+}
+
+/* Frames before the last one are accepted, that one ends the worker: the line is ended like a broken one. */
+static void check_foul_member(const unsigned *flags, unsigned n, const char *expected)
+{
+    struct bh_frame call = call_comes(STATUS, BH_WORKER_SPOOL);
+
+    for (unsigned i = 0; i < n; i++)
+        worker_sends(&call, BH_FRAME_DATA, flags[i], "0", 1);
+    assert_string_equal(hear(), expected);
+    assert_killed(BH_WORKER_SPOOL);
+    assert_says(PING, PONG);
+}
+
+static void test_members_in_disorder(void **state)
+{
+    static const unsigned back[] = { BH_FRAME_MORE, SECOND, BH_FRAME_MORE },
+                          first_late[] = { SECOND, BH_FRAME_MORE };
+
+    (void)state;
+    fixture_start(f);
+    check_foul_member(back, 3,
+                      "{\"return\": {\"out-data\": \"MA==\", \"err-data\": \"MA==\", \"exited\": true, "
+                      "\"out-truncated\": true, \"err-truncated\": true}}\n");
+    check_foul_member(first_late, 2,
+                      "{\"return\": {\"err-data\": \"MA==\", \"exited\": true, \"err-truncated\": true}}\n");
+    check_foul(READ, BH_FRAME_DATA, SECOND, -1, 0, 10); /* it has one */
+    check_foul(SEEK, BH_FRAME_DATA, SECOND, -1, 0, 10);
+}
+
+/* Each member has its own limit: both may be full, and one byte more ends the worker. */
+static void test_limit_of_each_member(void **state)
+{
+    const uint32_t limit = bh_commands[BH_CMD_GUEST_EXEC_STATUS].bulk_ret[0]->limit;
+    struct bh_frame call;
+
+    (void)state;
+    fixture_start(f);
+    call = call_comes(STATUS, BH_WORKER_SPOOL);
+    for (unsigned which = 0; which < 2; which++)
+        for (uint32_t sent = 0; sent < limit; sent += BH_FRAME_PAYLOAD_MAX) {
+            worker_sends(&call, BH_FRAME_DATA, which ? SECOND : BH_FRAME_MORE, payload, BH_FRAME_PAYLOAD_MAX);
+            (void)hear();
+            assert_true(bh_transport_pending(&f->front.client) < 2 * BH_FRAME_PAYLOAD_MAX);
+        }
+    assert_int_equal(f->front.way.stream.bytes[0], limit);
+    assert_int_equal(f->front.way.stream.bytes[1], limit);
+    worker_sends(&call, BH_FRAME_DATA, SECOND, "0", 1);
+    assert_non_null(strstr(hear(), "\"exited\": true, \"out-truncated\": true, \"err-truncated\": true}}\n"));
+    assert_killed(BH_WORKER_SPOOL);
 }
 
 /* --- bulk in ------------------------------------------------------------------ */
@@ -1637,6 +1769,11 @@ int main(void)
         TEST(test_stream_that_breaks_is_a_short_count),
         TEST(test_reset_ends_a_half_sent_line),
         TEST(test_stream_waits_for_the_client),
+        TEST(test_two_members),
+        TEST(test_one_member_of_two),
+        TEST(test_two_members_that_break_are_cut),
+        TEST(test_members_in_disorder),
+        TEST(test_limit_of_each_member),
         TEST(test_replies_wait_for_the_client),
         TEST(test_reset_drops_replies_that_nobody_takes),
         TEST(test_small_write),

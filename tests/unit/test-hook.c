@@ -30,7 +30,7 @@
 #include "workers/storage/hook_check.h"
 #include "workers/storage/hook_list.h"
 #include "workers/storage/hook_text.h"
-#include "workers/storage/hook_tree.h"
+#include "workers/lib/tree.h"
 
 #define PLENTY_MS 20000
 #define SHORT_MS 1000 /* but long enough to begin, on a busy machine too */
@@ -382,8 +382,8 @@ static void somebody_is_left(void **state)
         (void)pause();
         _exit(0);
     }
-    assert_int_equal(bh_hook_tree_end(0), -EBUSY);
-    assert_int_equal(bh_hook_tree_end(PLENTY_MS), 0);
+    assert_int_equal(bh_tree_end(0), -EBUSY);
+    assert_int_equal(bh_tree_end(PLENTY_MS), 0);
     assert_int_equal(kill(pid, 0), -1);
 }
 

@@ -292,8 +292,8 @@ static void errors_say_where_and_what(void **state)
         { "policy 1\nset handle-idle 1m\nset handle-idle 1m\n", "policy:3:5: `handle-idle` is set twice" },
         { "policy 1\nset fence-net off\nset fence-net preferred\n", "policy:3:5: `fence-net` is set twice" },
         { "policy 1\nset fence-moat off\n", "there is no setting 'fence-moat'" },
-        { "policy 1\ncommands 45\n", "policy:2:10: this build knows 44 commands, not 45" },
-        { "policy 1\ncommands 44\ncommands 44\n", "`commands` was said in line 2" },
+        { "policy 1\ncommands 50\n", "policy:2:10: this build knows 49 commands, not 50" },
+        { "policy 1\ncommands 49\ncommands 49\n", "`commands` was said in line 2" },
         { "policy 1\nchannel Main virtio:x\n", "cannot be the name of a channel" },
         { "policy 1\nchannel a virtio:x\nchannel a virtio:y\n", "channel 'a' was opened in line 2" },
         { "policy 1\nchannel a virtio:\n", "policy:2:11: behind `virtio:` stands the name of a port" },
@@ -540,10 +540,10 @@ static void drop_ins(void **state)
 {
     (void)state;
     check_layers("policy 1\nallow @info\n", "policy 1\ndeny @info\n", NULL);
-    check_layers("policy 1\n", "policy 1\nallow @exec\n",
-                 "site.policy:2:1: a drop-in may not allow guest-exec");
-    check_layers("policy 1\ndrop-ins may allow @exec\n", "policy 1\nallow @exec\n", NULL);
-    check_layers("policy 1\ndrop-ins may allow @exec, @net\n", "policy 1\nallow @exec, @info\n",
+    check_layers("policy 1\n", "policy 1\nallow @hotplug\n",
+                 "site.policy:2:1: a drop-in may not allow guest-set-vcpus");
+    check_layers("policy 1\ndrop-ins may allow @hotplug\n", "policy 1\nallow @hotplug\n", NULL);
+    check_layers("policy 1\ndrop-ins may allow @hotplug, @net\n", "policy 1\nallow @hotplug, @info\n",
                  "guest-get-time");
     check_layers("policy 1\ndrop-ins may allow @file-read\n", "policy 1\nallow @file-read\n", NULL);
     check_layers("policy 1\ndrop-ins may allow @file-read\n",
@@ -552,10 +552,10 @@ static void drop_ins(void **state)
     check_layers("policy 1\n", "policy 1\nuse looking\n", "site.policy:2:5: a drop-in has no `use`");
     check_layers("policy 1\n", "policy 1\nchannel x virtio:x\n", "has no `channel`");
     check_layers("policy 1\n", "policy 1\nset audit-failure continue\n", "has no `set`");
-    check_layers("policy 1\n", "policy 1\ncommands 44\n", "has no `commands`");
-    check_layers("policy 1\n", "policy 1\ndrop-ins may allow @exec\n", "has no `drop-ins`");
+    check_layers("policy 1\n", "policy 1\ncommands 49\n", "has no `commands`");
+    check_layers("policy 1\n", "policy 1\ndrop-ins may allow @hotplug\n", "has no `drop-ins`");
     check_layers("policy 1\n", "policy 1\norigin \"policy\" 1\n", "has no `origin`");
-    check_layers("policy 1\ndeny @exec except x\n", "policy 1\nrule x: deny @info\n", "'x' is a deny");
+    check_layers("policy 1\ndeny @hotplug except x\n", "policy 1\nrule x: deny @info\n", "'x' is a deny");
 }
 
 static void ceilings(void **state)
@@ -570,9 +570,9 @@ static void ceilings(void **state)
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_NETWORK_GET_ROUTE));
     fixture_end(&f);
     fixture_good(&f, "policy 1\nchannel a virtio:x only @file-read, @sync\n"
-                     "use looking\nallow @sync, @exec\nallow @file-read, @file-write {\n user www\n}\n");
+                     "use looking\nallow @sync, @hotplug\nallow @file-read, @file-write {\n user www\n}\n");
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_PING));
-    assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_EXEC));
+    assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_SET_VCPUS));
     assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_OSINFO));
     assert_int_equal(f.policy.n_rules, 2);
     assert_int_equal(f.policy.rules[1].verbs, BH_VERB_READ);
@@ -595,37 +595,38 @@ static void a_profile_grants_only_what_was_there_when_it_was_written(void **stat
     struct fixture f;
 
     (void)state;
-    fixture_good(&f, "policy 1\ncommands 44\nuse old\n");
+    fixture_good(&f, "policy 1\ncommands 49\nuse old\n");
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_OSINFO));
     assert_false(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD)); /* the 43rd */
     fixture_end(&f);
-    fixture_good(&f, "policy 1\ncommands 44\nuse looking\n");
+    fixture_good(&f, "policy 1\ncommands 49\nuse looking\n");
     assert_true(bh_policy_grants(&f.policy, BH_CMD_GUEST_GET_LOAD));
     fixture_end(&f);
 }
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define TO_READ HEAD "channel a virtio:x only @file-read\n"
 
 static void rules_that_never_match(void **state)
 {
     (void)state;
     check_warning(
-        TO_READ "rule x: allow @sync, @exec\n",
+        TO_READ "rule x: allow @sync, @hotplug\n",
         "warning policy:4:1: the rule 'x' grants nothing on channel 'a': `only` or `commands` leaves");
     check_warning("policy 1\ncommands 42\nrule x: allow guest-get-load\n",
                   "warning policy:3:1: the rule 'x' grants nothing on channel 'main'");
     check_warning(TO_READ "rule x: allow @file-write { user www }\n",
                   "the rule 'x' lets no file be opened on channel 'a': `only`");
     check_warning(TO_READ "rule x: allow @file-read, @file-write { user www }\n", NULL);
-    check_warning(TO_READ "rule x: deny @exec\nuse looking\n", NULL);
-    check_warning(HEAD "rule x: allow @exec\ndeny @exec\n",
+    check_warning(TO_READ "rule x: deny @hotplug\nuse looking\n", NULL);
+    check_warning(HEAD "rule x: allow @hotplug\ndeny @hotplug\n",
                   "the rule 'x' grants nothing on channel 'main': deny rules take all of that");
-    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\ndeny guest-exec-status\n",
+    check_warning(HEAD "rule x: allow @hotplug\ndeny guest-set-vcpus\ndeny guest-set-memory-blocks\n",
                   "deny rules take all");
-    check_warning(HEAD "rule x: allow @exec\ndeny guest-exec\n", NULL);
-    check_warning(HEAD "rule x: allow @exec\ndeny @exec except x\n", NULL);
-    check_warning(HEAD "channel a virtio:x\nchannel b virtio:y\nrule x: allow @exec on a\ndeny @exec on b\n",
+    check_warning(HEAD "rule x: allow @hotplug\ndeny guest-set-vcpus\n", NULL);
+    check_warning(HEAD "rule x: allow @hotplug\ndeny @hotplug except x\n", NULL);
+    check_warning(HEAD
+                  "channel a virtio:x\nchannel b virtio:y\nrule x: allow @hotplug on a\ndeny @hotplug on b\n",
                   NULL);
     check_warning(HEAD "rule x: allow @file-read\ndeny @file-read\n",
                   "'x' lets no file be opened on channel 'main'");

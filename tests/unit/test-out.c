@@ -191,8 +191,11 @@ static void test_members_and_bare(void **state)
 
     (void)state;
     bh_out_init(&out, 4096);
-    bh_members_to_json(&inner_type, &value, &out);
+    bh_members_to_json(&inner_type, &value, false, &out);
     expect(&out, ", \"on\": false, \"note\": \"x\"");
+    bh_out_init(&out, 4096);
+    bh_members_to_json(&inner_type, &value, true, &out);
+    expect(&out, "\"on\": false, \"note\": \"x\"");
     bh_out_init(&out, 4096);
     bh_struct_to_json(&inner_type, &value, true, &out);
     expect(&out, "false");

@@ -163,7 +163,7 @@ static int open_as(uint32_t user, const char *path, uint8_t mode, int *ret_fd)
     return r;
 }
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define OPEN                                                                                                 \
     HEAD "allow @file-read, @file-write { verbs read write create truncate append\nuser root\ntypes any\n"   \
          "symlinks follow\ncreate-mode 0666 }\n"

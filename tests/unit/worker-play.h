@@ -6,35 +6,13 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
 
-#include "protocol/base/fd.h"
-#include "protocol/codes.h"
-#include "protocol/types.h"
-#include "protocol/wire/codec.h"
-#include "protocol/wire/control.h"
-#include "protocol/wire/frame.h"
-#include "tests/unit/frames.h"
-#include "tests/unit/worker-fixture.h"
+#include "tests/unit/worker-talk.h"
 #include "workers/fs/handle.h"
 #include "workers/fs/opener_serve.h"
 #include "workers/fs/opener_wire.h"
-#include "workers/lib/loop.h"
 
 #define OPEN BH_CMD_GUEST_FILE_OPEN
 #define CLOSE BH_CMD_GUEST_FILE_CLOSE
@@ -42,50 +20,18 @@
 #define WRITE BH_CMD_GUEST_FILE_WRITE
 #define SEEK BH_CMD_GUEST_FILE_SEEK
 #define FLUSH BH_CMD_GUEST_FILE_FLUSH
-#define EPOCH (UINT64_C(3) << 32)
 
-static struct bh_worker worker;
-static struct records records;
 static char dir[64];
 static struct bh_handles handles;
-static int front, supervisor; /* our ends */
-static int opener_end = -1;   /* what START gets */
-static pid_t child, opener;
-static uint64_t id;
-static struct bh_arena arena;
-static struct bh_error error;
-static struct frames in;
-static uint8_t *data; /* DATA frames of the last call */
-static size_t data_len;
+static int opener_end = -1; /* what START gets */
+static pid_t opener;
 
-#define HEAD "policy 1\ncommands 44\n"
+#define HEAD "policy 1\ncommands 49\n"
 #define EVERYTHING                                                                                           \
     HEAD "allow @file-read { path beneath \"$DIR\"\ntypes any }\n"                                           \
          "allow @file-write { path beneath \"$DIR/w\"\nverbs write create truncate append\nuser "            \
          "root\nmax-size 100\n"                                                                              \
          "create-mode 0600 }\n"
-
-static inline void pair_of(int ret[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret), 0);
-}
-
-/* In a child: the two descriptors where a process of ours expects them. */
-static inline void place(int control, int peer)
-{
-    control = fcntl(control, F_DUPFD, 100);
-    peer = fcntl(peer, F_DUPFD, 100);
-    (void)dup2(control, BH_FD_CONTROL);
-    (void)dup2(peer, BH_FD_PEER);
-}
-
-static inline void keep_high(int *fd)
-{
-    int high = fcntl(*fd, F_DUPFD_CLOEXEC, 50);
-
-    (void)close(*fd);
-    *fd = high;
-}
 
 static inline pid_t spawn(int control, int peer, bool is_opener)
 {
@@ -137,14 +83,6 @@ static inline void start(const char *policy)
     bh_arena_init(&arena, 1 << 20);
 }
 
-static inline int end_of(pid_t pid)
-{
-    int status;
-
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
 /* The supervisor and the front go away: both processes end by themselves. */
 static inline void stop(int want)
 {
@@ -160,60 +98,6 @@ static inline void stop(int want)
     free(data);
     data = NULL;
     dir_remove(dir);
-}
-
-static inline void send_frame(uint16_t type, uint16_t command, uint64_t number, uint32_t flags,
-                              const void *payload, size_t len)
-{
-    struct bh_frame frame = { .type = type, .command = command, .id = number, .flags = flags };
-
-    assert_int_equal(bh_frame_send(front, &frame, payload, len), 0);
-}
-
-/* Takes frames until the reply. 0 with `ret` decoded, or the error's code. */
-static inline int receive(uint16_t command, void *ret)
-{
-    const uint8_t *payload = in.room;
-    struct bh_frame frame;
-
-    data_len = 0;
-    for (;;) {
-        assert_int_equal(frames_next(front, &in), 1);
-        frame = in.frame;
-        assert_int_equal(frame.id, id);
-        assert_int_equal(frame.command, command);
-        if (frame.type != BH_FRAME_DATA)
-            break;
-        data = realloc(data, data_len + frame.length);
-        memcpy(data + data_len, payload, frame.length);
-        data_len += frame.length;
-    }
-    if (frame.type == BH_FRAME_ERROR) {
-        assert_int_equal(bh_error_parse(payload, frame.length, &error), 0);
-        return error.code;
-    }
-    assert_int_equal(frame.type, BH_FRAME_REPLY);
-    if (bh_commands[command].ret)
-        assert_int_equal(bh_decode(bh_commands[command].ret, payload, frame.length, &arena, ret), 0);
-    else
-        assert_int_equal(frame.length, 0);
-    return 0;
-}
-
-static inline void send_call(uint16_t command, const void *args)
-{
-    struct bh_bytes bytes;
-
-    bh_arena_reset(&arena);
-    assert_int_equal(bh_encode(bh_commands[command].args, args, 1 << 16, &arena, &bytes), 0);
-    send_frame(BH_FRAME_CALL, command, id, 0, bytes.ptr, bytes.len);
-}
-
-static inline int call(uint16_t command, const void *args, void *ret)
-{
-    id++;
-    send_call(command, args);
-    return receive(command, ret);
 }
 
 static inline void send_open(const char *name, uint8_t mode)

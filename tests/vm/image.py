@@ -30,8 +30,8 @@ DISK_MODULES = ["virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme
                 "crc32c_generic", "cryptomgr", "aes_generic", "ecb", "xts", "dm_crypt", "raid1", "ext4", "xfs", "btrfs",
                 "nls_cp437", "nls_ascii", "vfat", "overlay"]
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "lz4": "lz4", "strip": "binutils"}
-PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
-            "bulkhead-hook", "bulkhead-policyc", "bulkhead-smart", "bulkhead-storage", "bulkhead-thaw", "bulkheadctl"]
+PROGRAMS = ["bulkhead", "bulkhead-audit", "bulkhead-exec", "bulkhead-front", "bulkhead-fs", "bulkhead-info", "bulkhead-opener",
+            "bulkhead-hook", "bulkhead-policyc", "bulkhead-smart", "bulkhead-spawn", "bulkhead-spool", "bulkhead-storage", "bulkhead-thaw", "bulkheadctl"]
 FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n",
          "etc/group": "root:x:0:\nalice:x:1000:\n",
          "etc/hostname": "guest\n",

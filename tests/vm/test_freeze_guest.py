@@ -56,7 +56,7 @@ mount -t overlay -o lowerdir=/etc,upperdir=/data/upper,workdir=/data/work overla
 FROZEN = ["/loop", "/crypt", "/linear", "/btrfs", "/xfs", "/data", "/"]  # each once: one that lies on another comes first
 WRITTEN = [*FROZEN, "/early", "/late", "/sub", "/over"]                  # places where a writer waits meanwhile
 
-POLICY = "policy 1\ncommands 44\nallow @sync, @info, @freeze\n"
+POLICY = "policy 1\ncommands 49\nallow @sync, @info, @freeze\n"
 LEASE = POLICY + "set freeze-timeout 2s\n"
 HOLD = POLICY + "set freeze-on-restart hold\n"
 

@@ -296,7 +296,7 @@ def test_nothing_is_kept_busy(guest, start):
         assert client.ok("guest-get-fsinfo")[0]["mountpoint"] == "/mnt/nvme"  # and the same process sees what is new
 
 
-SMART = "policy 1\ncommands 44\nuse open\nset nvme-smart yes\n"
+SMART = "policy 1\ncommands 49\nuse open\nset nvme-smart yes\n"
 HEALTH_COUNTERS = ["data-units-read", "data-units-written", "host-read-commands", "host-write-commands", "controller-busy-time",
                    "power-cycles", "power-on-hours", "unsafe-shutdowns", "media-errors", "number-of-error-log-entries"]
 HEALTH = {"type", "critical-warning", "temperature", "available-spare", "available-spare-threshold", "percentage-used",

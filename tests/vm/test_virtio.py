@@ -132,7 +132,7 @@ def test_found_by_the_device_s_own_name(guest, start):
 def test_a_reload_gives_the_port_another_name(guest, start):
     """The kernel lets it be opened once: the old channel's front must be gone before the new one has it."""
     def policy(name, way):
-        return f"policy 1\ncommands 44\nchannel {name} virtio:{way}\nallow @sync, guest-info on {name}\n"
+        return f"policy 1\ncommands 49\nchannel {name} virtio:{way}\nallow @sync, guest-info on {name}\n"
 
     agent = start(policy=policy("one", PORT))
     with guest.client(30) as client:

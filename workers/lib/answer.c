@@ -16,9 +16,22 @@ static struct bh_frame head_of(const struct bh_call *call, uint16_t type)
         struct bh_frame){ .type = type, .command = (uint16_t)(call->command - bh_commands), .id = call->id };
 }
 
-int bh_call_stream(struct bh_call *call, const void *data, size_t len)
+static struct bh_frame data_head_of(const struct bh_call *call)
 {
     struct bh_frame frame = head_of(call, BH_FRAME_DATA);
+
+    frame.flags = call->second ? BH_FRAME_SECOND : 0;
+    return frame;
+}
+
+void bh_call_second(struct bh_call *call)
+{
+    call->second = true;
+}
+
+int bh_call_stream(struct bh_call *call, const void *data, size_t len)
+{
+    struct bh_frame frame = data_head_of(call);
 
     if (len == 0)
         return 0;
@@ -81,7 +94,7 @@ void bh_call_last(struct bh_call *call, const void *data, size_t len)
 /* The end of the answer, with the last bulk piece in the same packet if there is one and both fit. */
 static int send_end(struct bh_call *call, int fd, uint16_t type, const void *data, size_t len)
 {
-    struct bh_frame head = head_of(call, BH_FRAME_DATA), end = head_of(call, type);
+    struct bh_frame head = data_head_of(call), end = head_of(call, type);
     struct bh_bytes last = call->last;
     int r;
 

@@ -50,6 +50,7 @@ struct bh_call {
     struct bh_bytes stage; /* the bulk argument; empty if there was none */
     uint64_t id;
     bool streamed;        /* some bulk output has been sent */
+    bool second;          /* what is streamed from now on is the second bulk return member */
     struct bh_bytes last; /* the end of it, which goes with the reply */
     uint8_t *room;        /* BH_FRAME_PAYLOAD_MAX bytes to put pieces together in */
     size_t room_used;     /* bytes of it that hold memory */
@@ -67,12 +68,12 @@ struct bh_worker_main {
     /* Milliseconds until `tick` wants to be called, -1 = never; both may be NULL. */
     int (*next_tick)(struct bh_worker *worker);
     void (*tick)(struct bh_worker *worker);
-    /* A descriptor that is waited for beside the front's socket; `ready` is called when it can be read, and before a
-     * call that came at the same time. Both may be NULL. */
+    /* A descriptor that is waited for beside the front's socket; `ready` is called when it can be read, and
+     * before a call that came at the same time. Both may be NULL. */
     int (*watched)(struct bh_worker *worker);
     void (*ready)(struct bh_worker *worker);
-    /* The supervisor introduces a client of another kind (BH_CONTROL_CLIENT) while an answer of its is waited for;
-     * takes `fd` over. May be NULL: then that ends the process. */
+    /* The supervisor introduces a client of another kind (BH_CONTROL_CLIENT) while an answer of its is waited
+     * for; takes `fd` over. May be NULL: then that ends the process. */
     bh_control_client_fn client;
     /* The policy is another one now; may be NULL. */
     void (*renewed)(struct bh_worker *worker);
@@ -87,6 +88,9 @@ _Noreturn void bh_worker_run(const struct bh_worker_main *main);
 
 /* Sends a piece (any size) of the bulk return member. 0, or -errno: the front is gone, give up. */
 int bh_call_stream(struct bh_call *call, const void *data, size_t len);
+
+/* What is streamed from now on is the command's second bulk return member. Not after bh_call_last. */
+void bh_call_second(struct bh_call *call);
 
 /*
  * The last piece (at most BH_FRAME_PAYLOAD_MAX bytes): it goes out with the reply, in one packet if it can,

@@ -1,10 +1,12 @@
-/* bulkhead-spool. */
+/* bulkhead-spool: collects what one channel's executions write, with no privilege at all. */
 #include "policy/confine/profiles.h"
-#include "workers/lib/worker.h"
+#include "workers/spool/hooks.h"
 
 int main(void)
 {
-    static const struct bh_worker_main main_spool = { .profile = &bh_profile_spool, .filter = &bh_filter_spool };
+    struct bh_worker_main spool = bh_spool_hooks;
 
-    bh_worker_run(&main_spool);
+    spool.profile = &bh_profile_spool;
+    spool.filter = &bh_filter_spool;
+    bh_worker_run(&spool);
 }

@@ -23,7 +23,7 @@
 
 #include "protocol/base/clock.h"
 #include "protocol/base/mem.h"
-#include "workers/storage/hook_tree.h"
+#include "workers/lib/tree.h"
 
 #define EXIT_NO_EXEC 127 /* as a shell says it */
 #define REAP_MS 2
@@ -141,7 +141,7 @@ static void judge(struct bh_hook_result *result, int status)
 /* Its exit status. False: it has ended, but somebody traces it and does not let it go. */
 static bool reap(pid_t pid, int *ret_status)
 {
-    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + BH_HOOK_KILL_MS;
+    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + BH_TREE_KILL_MS;
 
     while (waitpid(pid, ret_status, WNOHANG) != pid) {
         if ((int64_t)bh_clock_ms(CLOCK_MONOTONIC) >= deadline)
@@ -161,7 +161,7 @@ static void end(struct run *run, bool ended)
         judge(run->result, status);
     else if (ended)
         run->result->outcome = BH_HOOK_LEFT;
-    if (bh_hook_tree_end(BH_HOOK_KILL_MS) < 0 && run->result->outcome == BH_HOOK_DONE)
+    if (bh_tree_end(BH_TREE_KILL_MS) < 0 && run->result->outcome == BH_HOOK_DONE)
         run->result->outcome = BH_HOOK_LEFT;
     for (int i = 0; i < DRAIN_MAX && run->pipe >= 0 && take_output(run); i++)
         ;

@@ -7,7 +7,7 @@
 #include "protocol/wire/table.h"
 
 #define BH_PROTOCOL_LEVEL "1.2.3"
-#define BH_SCHEMA_HASH 0x7bc4b551u
+#define BH_SCHEMA_HASH 0x032dab30u
 
 enum bh_command_id {
     BH_CMD_GUEST_ECHO,

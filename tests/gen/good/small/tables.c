@@ -49,9 +49,11 @@ static const struct bh_field fields_bh_guest_paint_args[] = {
 static const struct bh_type type_bh_guest_paint_args = { "guest-paint-args", sizeof(struct bh_guest_paint_args), 5, fields_bh_guest_paint_args };
 
 static const struct bh_field fields_bh_guest_paint_ret[] = {
+    { BH_ROW("sketch", struct bh_guest_paint_ret, sketch, struct bh_bytes), .kind = BH_KIND_BYTES, .flags = BH_FIELD_BULK, .limit = 512 },
     { BH_ROW("done", struct bh_guest_paint_ret, done, bool), .kind = BH_KIND_BOOL },
+    { BH_ROW("margin", struct bh_guest_paint_ret, margin, struct bh_bytes), .kind = BH_KIND_BYTES, .flags = BH_FIELD_OPTIONAL | BH_FIELD_BULK, .has = BH_AT(struct bh_guest_paint_ret, has_margin, bool), .limit = 256 },
 };
-static const struct bh_type type_bh_guest_paint_ret = { "guest-paint-ret", sizeof(struct bh_guest_paint_ret), 1, fields_bh_guest_paint_ret };
+static const struct bh_type type_bh_guest_paint_ret = { "guest-paint-ret", sizeof(struct bh_guest_paint_ret), 3, fields_bh_guest_paint_ret };
 
 const struct bh_type *const bh_wire_types[] = {
     &type_bh_guest_thing,
@@ -79,7 +81,7 @@ const struct bh_command bh_commands[BH_CMD_COUNT] = {
         .ret = &type_bh_guest_echo_ret,
         .bare = true,
         .bulk_arg = NULL,
-        .bulk_ret = NULL,
+        .bulk_ret = { NULL },
     },
     [BH_CMD_GUEST_PAINT] = {
         .name = "guest-paint",
@@ -96,7 +98,7 @@ const struct bh_command bh_commands[BH_CMD_COUNT] = {
         .ret = &type_bh_guest_paint_ret,
         .bare = false,
         .bulk_arg = &fields_bh_guest_paint_args[3],
-        .bulk_ret = NULL,
+        .bulk_ret = { &fields_bh_guest_paint_ret[0], &fields_bh_guest_paint_ret[2] },
     },
     [BH_CMD_GUEST_LEAVE] = {
         .name = "guest-leave",
@@ -113,7 +115,7 @@ const struct bh_command bh_commands[BH_CMD_COUNT] = {
         .ret = NULL,
         .bare = false,
         .bulk_arg = NULL,
-        .bulk_ret = NULL,
+        .bulk_ret = { NULL },
     },
     [BH_CMD_GUEST_LOOK] = {
         .name = "guest-look",
@@ -130,7 +132,7 @@ const struct bh_command bh_commands[BH_CMD_COUNT] = {
         .ret = &type_bh_guest_box,
         .bare = false,
         .bulk_arg = NULL,
-        .bulk_ret = NULL,
+        .bulk_ret = { NULL },
     },
 };
 

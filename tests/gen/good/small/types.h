@@ -53,5 +53,8 @@ struct bh_guest_paint_args {
 
 /* guest-paint: what it returns. */
 struct bh_guest_paint_ret {
+    struct bh_bytes sketch; /* what was drawn */
     bool done; /* whether it was */
+    bool has_margin;
+    struct bh_bytes margin; /* what was drawn beside it */
 };

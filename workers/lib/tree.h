@@ -1,16 +1,16 @@
 /*
- * Ending everything that a hook has started and left, daemons included: the process is a subreaper
+ * Ending everything that a process has started and left, daemons included: the process is a subreaper
  * (PR_SET_CHILD_SUBREAPER), so whatever loses its parent below it becomes its child.
  *
  * Only children are signalled, and only this process reaps them, so a number cannot be another process's by
  * then; grandchildren become children as their parents die.
  *
- * Trust: in = CHECKED (the kernel's numbers); out = CHECKED; called by = hook
+ * Trust: in = CHECKED (the kernel's numbers); out = CHECKED; called by = hook, the keepers of executions
  */
 #pragma once
 
-#define BH_HOOK_KILL_MS 2000 /* how long it is tried: what is stuck in the kernel cannot be killed */
+#define BH_TREE_KILL_MS 2000 /* how long it is tried: what is stuck in the kernel cannot be killed */
 
 /* Kills and reaps every process below this one. 0: nobody is left; -EBUSY: somebody is after `patience_ms`.
  */
-int bh_hook_tree_end(int patience_ms);
+int bh_tree_end(int patience_ms);

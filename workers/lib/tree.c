@@ -1,5 +1,5 @@
 /* Rounds of reaping and killing, until the kernel says that there is no child. */
-#include "workers/storage/hook_tree.h"
+#include "workers/lib/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -72,7 +72,7 @@ static void kill_children(void)
         (void)closedir(proc);
 }
 
-int bh_hook_tree_end(int patience_ms)
+int bh_tree_end(int patience_ms)
 {
     int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + patience_ms;
 

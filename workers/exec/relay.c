@@ -1,0 +1,112 @@
+/*
+ * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a worker
+ * whose front this process is. What it answers is checked as a front checks it.
+ *
+ * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that could not
+ * be sent whole has not begun, and is sent to its successor.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/fd.h"
+#include "protocol/base/mem.h"
+#include "protocol/codes.h"
+#include "protocol/wire/codec.h"
+#include "protocol/wire/control.h"
+#include "protocol/wire/frame.h"
+#include "workers/exec/engine.h"
+
+#define START_MS 1000
+#define ANSWER_MS 20000 /* below the deadline that the front sets us */
+#define TRIES 3
+
+static int connect_spawn(struct bh_engine *engine)
+{
+    if (engine->spawn < 0)
+        engine->spawn = bh_control_start(BH_FD_CONTROL, BH_PEER_SPAWN, START_MS);
+    return engine->spawn;
+}
+
+/* Sends input and arguments. 0, or -errno: not all of it has gone. */
+static int send_call(struct bh_engine *engine, const struct bh_call *call, const struct bh_bytes *args)
+{
+    struct bh_frame frame = { .type = BH_FRAME_STAGE,
+                              .command = (uint16_t)(call->command - bh_commands),
+                              .id = engine->relayed };
+    struct bh_bytes stage = call->stage;
+    int r = 0;
+
+    while (stage.len > 0 && r == 0) {
+        uint32_t n = stage.len < BH_FRAME_PAYLOAD_MAX ? stage.len : BH_FRAME_PAYLOAD_MAX;
+
+        frame.flags = BH_FRAME_MORE;
+        r = bh_frame_send(engine->spawn, &frame, stage.ptr, n);
+        stage.ptr += n;
+        stage.len -= n;
+    }
+    frame.type = BH_FRAME_CALL;
+    frame.flags = 0;
+    return r < 0 ? r : bh_message_send(engine->spawn, &frame, args->ptr, args->len);
+}
+
+/* One frame of the answer to this call. 0, or -errno. */
+static int receive(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame, uint8_t *room)
+{
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
+    struct bh_tail tail = { 0 };
+    int r = bh_fd_wait(engine->spawn, until);
+
+    if (r == 0)
+        r = bh_frame_recv(engine->spawn, frame, room, &tail);
+    if (r <= 0)
+        return r == 0 ? -EPIPE : r;
+    if (tail.frame.type != 0 || frame->id != engine->relayed || frame->flags ||
+        frame->command != (uint16_t)(call->command - bh_commands))
+        return -EPROTO;
+    return 0;
+}
+
+static int take_answer(struct bh_engine *engine, struct bh_call *call, void *ret)
+{
+    _cleanup_free_ uint8_t *room = malloc(BH_PACKET_ROOM);
+    struct bh_frame frame;
+    int r = room ? receive(engine, call, &frame, room) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    if (frame.type == BH_FRAME_ERROR && bh_error_parse(room, frame.length, call->error) == 0)
+        return call->error->code;
+    if (frame.type != BH_FRAME_REPLY)
+        return -EPROTO;
+    if (!call->command->ret)
+        return frame.length ? -EPROTO : 0;
+    return bh_decode(call->command->ret, room, frame.length, call->arena, ret) < 0 ? -EPROTO : 0;
+}
+
+int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, void *ret)
+{
+    struct bh_bytes bytes;
+    int r = bh_encode(call->command->args, args, UINT32_MAX, call->arena, &bytes);
+
+    for (int i = 0; r == 0 && i < TRIES; i++) {
+        if (connect_spawn(engine) < 0)
+            return bh_fail_errno(call->error, BH_E_WORKER_UNAVAILABLE, engine->spawn,
+                                 "the process that runs without a sandbox cannot be started");
+        engine->relayed++;
+        r = send_call(engine, call, &bytes);
+        if (r == 0)
+            break;
+        bh_close_p(&engine->spawn);
+        r = i + 1 < TRIES ? 0 : r;
+    }
+    if (r == 0)
+        r = take_answer(engine, call, ret);
+    if (r >= 0)
+        return r;
+    bh_close_p(&engine->spawn);
+    return bh_fail_errno(call->error, BH_E_WORKER_DIED, r,
+                         "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");
+}

@@ -1,0 +1,11 @@
+/*
+ * What the commands of the spool have in common: the execution that a client names.
+ *
+ * Trust: in = CHECKED; out = CHECKED; called by = workers/spool
+ */
+#pragma once
+
+#include "workers/spool/spool.h"
+
+/* NULL: the call's error says why there is none. Counts as a use. */
+struct bh_execution *bh_spool_ask(struct bh_call *call, int64_t number);
