@@ -78,6 +78,18 @@ struct channel_counts {
     uint64_t requests, denials, failures, handles, executions, results;
 };
 
+/* What a worker held is gone with it. */
+static void count_held(const struct bh_process *process, struct channel_counts *counts)
+{
+    if (!process->pid)
+        return;
+    counts->handles += process->state->open_handles;
+    if (process->role == BH_ROLE_SPOOL)
+        counts->results += process->state->executions;
+    else
+        counts->executions += process->state->executions;
+}
+
 static struct channel_counts count(const struct bh_supervisor *s, int index)
 {
     struct channel_counts counts = { 0 };
@@ -87,11 +99,7 @@ static struct channel_counts count(const struct bh_supervisor *s, int index)
 
         if (process->channel != index)
             continue;
-        counts.handles += process->state->open_handles;
-        if (process->role == BH_ROLE_SPOOL)
-            counts.results += process->state->executions;
-        else
-            counts.executions += process->state->executions;
+        count_held(process, &counts);
         if (process->role != BH_ROLE_FRONT)
             continue;
         counts.requests = process->state->requests;

@@ -444,7 +444,7 @@ def test_status_counts_it(served):
         assert (row["executions"], row["results"]) == (1, 0)
         process.send_signal(signal.SIGTERM)
         process.wait(10)
-    assert served.agent.status()["channels"][0]["executions"] == 0
+    wait_for(lambda: served.agent.status()["channels"][0]["executions"] == 0, 5, "the keeper to end")
 
 
 def test_agent_that_restarts(served):
