@@ -54,14 +54,22 @@ static bool waits(const struct ctl_exec *x)
     return ctl_out_waits(&x->out) || ctl_out_waits(&x->err);
 }
 
+static enum ctl_input input_of(const struct ctl_exec *x)
+{
+    if (!x->in.open)
+        return CTL_INPUT_NONE;
+    return x->in.at < x->in.len ? CTL_INPUT_WAITS : CTL_INPUT_OPEN;
+}
+
 /* More output, or a moment until what there is can be written. */
 static int await(struct ctl_exec *x)
 {
-    unsigned wait_ms = ctl_pace_wait(now_ms() - x->moved_ms, x->in.open);
+    const enum ctl_input input = input_of(x);
+    const unsigned wait_ms = ctl_pace_wait(now_ms() - x->moved_ms, input);
 
     if (!waits(x))
         return ctl_exec_read(x, wait_ms);
-    ctl_streams_wait(&x->in, &x->out, &x->err, x->in.at < x->in.len ? (int)wait_ms : LOOK_MS);
+    ctl_streams_wait(&x->in, &x->out, &x->err, input == CTL_INPUT_WAITS ? (int)wait_ms : LOOK_MS);
     return CTL_OK;
 }
 

@@ -3,13 +3,14 @@
 
 #include <signal.h>
 
-unsigned ctl_pace_wait(int64_t idle_ms, bool input_open)
+unsigned ctl_pace_wait(int64_t idle_ms, enum ctl_input input)
 {
-    const unsigned most = input_open ? CTL_WAIT_OPEN_MS : CTL_WAIT_CLOSED_MS;
+    const unsigned most = input == CTL_INPUT_NONE ? CTL_WAIT_CLOSED_MS : CTL_WAIT_OPEN_MS;
+    const unsigned least = input == CTL_INPUT_WAITS ? 0 : CTL_WAIT_MIN_MS;
 
     if (idle_ms / 4 >= most)
         return most;
-    return idle_ms / 4 > CTL_WAIT_MIN_MS ? (unsigned)(idle_ms / 4) : CTL_WAIT_MIN_MS;
+    return idle_ms / 4 > least ? (unsigned)(idle_ms / 4) : least;
 }
 
 size_t ctl_pace_chunk(size_t offered, size_t taken, size_t chunk)

@@ -13,15 +13,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CTL_WAIT_MIN_MS 2u
+#define CTL_WAIT_MIN_MS 2u      /* but where input waits */
 #define CTL_WAIT_OPEN_MS 200u   /* while there may be input */
 #define CTL_WAIT_CLOSED_MS 500u /* when only a signal could be held up */
 #define CTL_CHUNK_MIN 4096u     /* bytes of input that are offered at once */
 #define CTL_CHUNK_MAX (1024u * 1024u)
 #define CTL_KILL_AFTER_MS 5000 /* from a cancellation that nobody watches to the kill */
 
+enum ctl_input {
+    CTL_INPUT_NONE,  /* there is none any more */
+    CTL_INPUT_OPEN,  /* there may be some */
+    CTL_INPUT_WAITS, /* there is some, which the program does not take: nothing tells when it will */
+};
+
 /* Milliseconds that the agent may wait for output, when nothing has moved for `idle_ms`. */
-unsigned ctl_pace_wait(int64_t idle_ms, bool input_open);
+unsigned ctl_pace_wait(int64_t idle_ms, enum ctl_input input);
 
 /* How much to offer next, when of `offered` bytes `taken` were taken: what is not taken has to be sent again.
  */

@@ -14,9 +14,9 @@
 #include "protocol/codes.h"
 #include "protocol/json/base64.h"
 
-#define ANSWER_S 60  /* the deadline of each of these commands is 30 s */
-#define TURN_S 3600  /* another client may hold the channel that long */
-#define TURN_MS 1000 /* so long the channel is ours */
+#define ANSWER_S 60 /* the deadline of each of these commands is 30 s */
+#define TURN_S 3600 /* another client may hold the channel that long */
+#define TURN_MS 500 /* so long the channel is ours */
 #define DENIED "denied by policy"
 #define HEAD_MAX 160u /* bytes of a request in front of its base64 */
 

@@ -15,15 +15,18 @@ static void waits_grow_with_idleness_and_end(void **state)
     unsigned requests = 0;
 
     (void)state;
-    assert_int_equal(ctl_pace_wait(0, true), CTL_WAIT_MIN_MS);
-    assert_int_equal(ctl_pace_wait(0, false), CTL_WAIT_MIN_MS);
-    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_OPEN_MS - 4, true), CTL_WAIT_OPEN_MS - 1);
-    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_OPEN_MS, true), CTL_WAIT_OPEN_MS);
-    assert_int_equal(ctl_pace_wait(INT64_MAX, true), CTL_WAIT_OPEN_MS);
-    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_CLOSED_MS - 4, false), CTL_WAIT_CLOSED_MS - 1);
-    assert_int_equal(ctl_pace_wait(INT64_MAX, false), CTL_WAIT_CLOSED_MS);
+    assert_int_equal(ctl_pace_wait(0, CTL_INPUT_OPEN), CTL_WAIT_MIN_MS);
+    assert_int_equal(ctl_pace_wait(0, CTL_INPUT_NONE), CTL_WAIT_MIN_MS);
+    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_OPEN_MS - 4, CTL_INPUT_OPEN), CTL_WAIT_OPEN_MS - 1);
+    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_OPEN_MS, CTL_INPUT_OPEN), CTL_WAIT_OPEN_MS);
+    assert_int_equal(ctl_pace_wait(INT64_MAX, CTL_INPUT_OPEN), CTL_WAIT_OPEN_MS);
+    assert_int_equal(ctl_pace_wait(4 * CTL_WAIT_CLOSED_MS - 4, CTL_INPUT_NONE), CTL_WAIT_CLOSED_MS - 1);
+    assert_int_equal(ctl_pace_wait(INT64_MAX, CTL_INPUT_NONE), CTL_WAIT_CLOSED_MS);
+    assert_int_equal(ctl_pace_wait(7, CTL_INPUT_WAITS), 1);
+    assert_int_equal(ctl_pace_wait(3, CTL_INPUT_WAITS), 0);
+    assert_int_equal(ctl_pace_wait(INT64_MAX, CTL_INPUT_WAITS), CTL_WAIT_OPEN_MS);
     for (; idle < 60000; requests++)
-        idle += ctl_pace_wait(idle, false);
+        idle += ctl_pace_wait(idle, CTL_INPUT_NONE);
     assert_in_range(requests, 120, 150);
 }
 
