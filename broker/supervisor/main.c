@@ -17,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "broker/programdir.h"
 #include "broker/supervisor/daemon.h"
 #include "broker/supervisor/lists.h"
+#include "broker/supervisor/restart.h"
 #include "broker/supervisor/supervisor.h"
 #include "broker/supervisor/way.h"
 #include "policy/confine/caps.h"
@@ -34,9 +34,6 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-
-#define STOP_GRACE_MS                                                                                        \
-    1000 /* for the processes to go, and again for audit processes to write what is queued */
 
 #define START_GRACE_MS 10000 /* for what keeps running to be confined, before a daemon is said to serve */
 
@@ -53,6 +50,7 @@ static int block_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGIO);
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
@@ -164,6 +162,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
 
+    bh_restart_remember(argv);
     bh_options_parse(&s->options, argc, argv);
     settle_environment();
     bh_freeze_forestall(s);
@@ -207,40 +206,6 @@ static void open_log(struct bh_supervisor *s)
         bh_die(1, "%s", why);
 }
 
-/* What is queued is written before the queues go with us, by a successor if the audit process has died or
- * dies now. */
-static void write_out(struct bh_supervisor *s)
-{
-    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
-    struct bh_process *audit = &s->processes[0];
-    int status;
-
-    do {
-        if (!audit->pid && bh_launch(s, audit) < 0)
-            return;
-        if (audit->control >= 0)
-            (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-        status = bh_await(audit, until);
-        if (status < 0)
-            (void)kill(audit->pid, SIGKILL);
-        else
-            audit->pid = 0;
-    } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
-}
-
-static _Noreturn void stop(struct bh_supervisor *s, int status)
-{
-    s->stopping = true;
-    bh_journal(s, "stopping");
-    bh_freeze_stop(s);
-    bh_end_all(s, bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS);
-    write_out(s);
-    for (unsigned i = 0; i < s->n_channels; i++)
-        bh_channel_close(s, &s->channels[i]);
-    bh_daemon_end();
-    exit(status);
-}
-
 static void serve_signals(struct bh_supervisor *s, int fd)
 {
     struct signalfd_siginfo info;
@@ -249,10 +214,13 @@ static void serve_signals(struct bh_supervisor *s, int fd)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-            stop(s, 0);
+            bh_stop(s, 0);
             break;
         case SIGHUP:
             bh_reload(s);
+            break;
+        case SIGUSR2:
+            bh_restart(s);
             break;
         case SIGUSR1:
             bh_reap(s); /* nobody who is dead is shown alive */
@@ -295,7 +263,7 @@ static void round_of(struct bh_supervisor *s, int signals)
     const unsigned n_channels = s->n_channels, n_processes = s->n_processes; /* a reload may add some */
 
     if (s->over)
-        stop(s, 0);
+        bh_stop(s, 0);
     for (unsigned i = 0; i < BH_CHANNELS_MAX; i++)
         listeners[i] = (struct pollfd){ .fd = i < n_channels ? bh_channel_watched(s, &s->channels[i]) : -1,
                                         .events = POLLIN };
@@ -373,7 +341,7 @@ static void await_first(struct bh_supervisor *s)
             bh_log(BH_LOG_ERROR, "not everything that belongs to the agent runs after %d seconds",
                    START_GRACE_MS / 1000);
         if (process || bh_clock_ms(CLOCK_MONOTONIC) > until)
-            stop(s, 1);
+            bh_stop(s, 1);
         (void)poll(NULL, 0, 2);
         bh_reap(s);
         (void)do_what_is_due(s);

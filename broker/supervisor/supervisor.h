@@ -347,6 +347,13 @@ int bh_start_wanted(struct bh_supervisor *s);
 /* The fences that this process has reported, by bit; 0: it is not confined yet. */
 uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
 
+/* --- stop.c: the end in order ----------------------------------------------------- */
+
+_Noreturn void bh_stop(struct bh_supervisor *s, int status);
+/* The end and a new start of this process. Returns if the program file cannot be executed: the agent that
+ * runs is better than none. */
+void bh_restart(struct bh_supervisor *s);
+
 /* --- status.c, journal.c -------------------------------------------------------- */
 
 /* The member "freeze" of status.json. */
