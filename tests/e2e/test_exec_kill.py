@@ -95,7 +95,13 @@ class Round:
         for name in SANDBOXES:
             self.works(name)
         self.expect_records()
+
+    def close(self):
+        """What stays is ended: processes of one user may be so many."""
         self.client.close()
+        for _, word in self.stay.values():
+            for pid in carriers(word):
+                kill(pid)
 
     def told(self, number):
         reply = self.asked("guest-exec-status", {"pid": number})
@@ -151,6 +157,8 @@ def test_killed(agent, victim):
         except BaseException:
             print(f"BULKHEAD_SEED='{seed}' round {number}: {one.stay} {one.brief}\n{agent.log_text()[-3000:]}")
             raise
+        finally:
+            one.close()
     agent.verify()
 
 
