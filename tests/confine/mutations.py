@@ -160,7 +160,7 @@ MUTATIONS = [
     ("sandbox: memory", EXEC + "sandbox_limits.c", "r = lower(RLIMIT_AS, plan->memory);", "r = 0;", "test_escape.py"),
     ("sandbox: processes", EXEC + "sandbox_limits.c", "r = lower(RLIMIT_NPROC, plan->pids);", "r = 0;",
      "test_escape.py"),
-    ("sandbox: core", EXEC + "sandbox_limits.c", "r = lower(RLIMIT_CORE, 0);", "r = 0;", "test_sandbox.py"),
+    ("sandbox: core", EXEC + "sandbox_limits.c", "r = refuse_core();", "r = 0;", "test_sandbox.py"),
     ("sandbox: secrets", EXEC + "sandbox_view.c", '    { "hide secrets", masks },\n', "", "test_escape.py"),
     ("sandbox: secrets: the agent's", EXEC + "sandbox_mask.c", '"/etc/bulkhead",', "", "test_escape.py"),
     ("sandbox: secrets: masks are read-only", EXEC + "sandbox_mask.c",

@@ -126,7 +126,7 @@ def test_limits(kind):
     assert limits["Max address space"] == ["500000768"] * 2
     assert limits["Max processes"] == ["33"] * 2
     if kind in SANDBOXED:
-        assert limits["Max core file size"] == ["0"] * 2
+        assert limits["Max core file size"] == ["1"] * 2
 
 
 @pytest.mark.parametrize("kind", SANDBOXED)
