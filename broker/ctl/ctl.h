@@ -25,12 +25,20 @@ struct ctl {
     bool json;             /* for programs, not for eyes */
 };
 
-/* One option of a subcommand: takes a value (`value`) or not (`flag`). The table ends with an empty row. */
+/* The values of an option that may be given often: at[0..n). There is room for one for each word. */
+struct ctl_values {
+    const char **at;
+    int n;
+};
+
+/* One option of a subcommand: takes a value (`value`, `values`) or not (`flag`). The table ends with an empty
+ * row. */
 struct ctl_option {
     const char *name;  /* "--since" */
     const char *brief; /* "-n", or NULL */
     const char **value;
     bool *flag;
+    struct ctl_values *values;
 };
 
 struct ctl_command {
@@ -69,6 +77,6 @@ bool ctl_number(const char *text, uint64_t max, uint64_t *ret);
  * NULL: errno. */
 char *ctl_read_file(const char *path, size_t max, size_t *ret_len);
 
-extern const struct ctl_command ctl_call, ctl_read, ctl_write, ctl_status, ctl_reload, ctl_audit,
-    ctl_audit_show, ctl_audit_verify, ctl_policy, ctl_policy_check, ctl_policy_explain, ctl_policy_test,
-    ctl_policy_show, ctl_policy_diff, ctl_policy_migrate;
+extern const struct ctl_command ctl_call, ctl_read, ctl_write, ctl_status, ctl_reload, ctl_restart, ctl_exec,
+    ctl_audit, ctl_audit_show, ctl_audit_verify, ctl_policy, ctl_policy_check, ctl_policy_explain,
+    ctl_policy_test, ctl_policy_show, ctl_policy_diff, ctl_policy_migrate;

@@ -6,7 +6,8 @@
 #include "protocol/commands.h"
 
 static const struct ctl_command *const commands[] = {
-    &ctl_status, &ctl_reload, &ctl_call, &ctl_read, &ctl_write, &ctl_policy, &ctl_audit, NULL,
+    &ctl_status, &ctl_reload, &ctl_restart, &ctl_call,  &ctl_exec,
+    &ctl_read,   &ctl_write,  &ctl_policy,  &ctl_audit, NULL,
 };
 
 int main(int argc, char **argv)

@@ -78,7 +78,11 @@ static int take_option(const struct ctl_command *command, const struct ctl_optio
     }
     if (!equals && *at + 1 >= argc)
         return ctl_usage(command, "%s needs a value", option->name);
-    *option->value = equals ? equals + 1 : argv[++*at];
+    word = equals ? equals + 1 : argv[++*at];
+    if (option->values)
+        option->values->at[option->values->n++] = word;
+    else
+        *option->value = word;
     return CTL_OK;
 }
 

@@ -13,7 +13,8 @@
 #define LAST_MAX 1000000u
 
 struct filter {
-    const char *since, *kind, *source, *command, *last;
+    const char *since, *kind, *source, *command, *of, *last;
+    uint64_t act;  /* a number: this record and those that tell more of it; 0: all */
     char from[40]; /* RFC 3339: comparable as text */
 };
 
@@ -49,8 +50,17 @@ static bool is(struct json_object *record, const char *name, const char *wanted)
     return !wanted || strcmp(ctl_json_text(record, name, ""), wanted) == 0;
 }
 
+static bool is_number(struct json_object *record, const char *name, uint64_t wanted)
+{
+    struct json_object *value;
+
+    return json_object_object_get_ex(record, name, &value) && json_object_get_uint64(value) == wanted;
+}
+
 static bool matches(const struct filter *filter, struct json_object *record)
 {
+    if (filter->act && !is_number(record, "n", filter->act) && !is_number(record, "of", filter->act))
+        return false;
     return is(record, "kind", filter->kind) && is(record, "src", filter->source) &&
            is(record, "cmd", filter->command) && strcmp(ctl_json_text(record, "time", ""), filter->from) >= 0;
 }
@@ -187,6 +197,8 @@ static int set_filter(struct filter *filter, struct tail *tail)
 
     if (filter->since && !set_since(filter, filter->since))
         return ctl_usage(&ctl_audit_show, "--since takes 15m, 3h, 2d or a UTC time such as 2026-03-01T12:00");
+    if (filter->of && (!ctl_number(filter->of, UINT64_MAX, &filter->act) || filter->act == 0))
+        return ctl_usage(&ctl_audit_show, "--of takes the number of a record");
     if (filter->last && (!ctl_number(filter->last, LAST_MAX, &last) || last == 0))
         return ctl_usage(&ctl_audit_show, "-n takes a number from 1 to %u", LAST_MAX);
     tail->cap = (size_t)last;
@@ -204,6 +216,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         { "--kind", NULL, &filter.kind, NULL },
         { "--source", NULL, &filter.source, NULL },
         { "--command", NULL, &filter.command, NULL },
+        { "--of", NULL, &filter.of, NULL },
         { "--last", "-n", &filter.last, NULL },
         { 0 },
     };
@@ -233,13 +246,14 @@ static int run(struct ctl *ctl, int argc, char **argv)
 const struct ctl_command ctl_audit_show = {
     .name = "audit show",
     .summary = "what was done, refused and counted",
-    .usage = "[--dir DIR] [--since T] [--kind K] [--source S] [--command C] [-n N]\n"
+    .usage = "[--dir DIR] [--since T] [--kind K] [--source S] [--command C] [--of N] [-n N]\n"
              "Prints the records that match; with --json their lines as they stand in the log.\n"
              "  --dir DIR         the audit folder (default: the agent's)\n"
              "  --since T         15m, 3h, 2d, or a UTC time such as 2026-03-01T12:00\n"
              "  --kind K          act, result, refused, summary, closed, event, claim, lost, gap, segment\n"
              "  --source S        who wrote it: main/fs, supervisor, audit\n"
              "  --command C       guest-file-open\n"
+             "  --of N            record N and all that tell more of it: one execution, its end, its output\n"
              "  -n N              only the last N",
     .run = run,
 };

@@ -7,6 +7,7 @@
 #include "broker/ctl/procinfo.h"
 #include "broker/ctl/statusfile.h"
 #include "policy/confine/caps.h"
+#include "protocol/base/mem.h"
 
 static struct json_object *list(struct json_object *object, const char *name)
 {
@@ -150,14 +151,17 @@ static void print_host(const char *host)
 /* Cells of the clean kind: names that the agent's build knows. */
 static void print_channels(struct json_object *channels)
 {
-    printf("\n%-12s %9s %7s %7s %7s  %s\n", "CHANNEL", "REQUESTS", "DENIED", "FAILED", "HANDLES", "AT");
+    static const char *const numbers[] = { "denials", "failures", "handles", "executions", "results" };
+
+    printf("\n%-12s %9s %7s %7s %7s %7s %7s  %s\n", "CHANNEL", "REQUESTS", "DENIED", "FAILED", "HANDLES",
+           "RUNNING", "RESULTS", "AT");
     for (size_t i = 0; i < count(channels); i++) {
         struct json_object *row = json_object_array_get_idx(channels, i);
 
-        printf("%-12.31s %9" PRId64 " %7" PRId64 " %7" PRId64 " %7" PRId64 "  ",
-               ctl_json_text(row, "name", "?"), ctl_json_number(row, "requests"),
-               ctl_json_number(row, "denials"), ctl_json_number(row, "failures"),
-               ctl_json_number(row, "handles"));
+        printf("%-12.31s %9" PRId64, ctl_json_text(row, "name", "?"), ctl_json_number(row, "requests"));
+        for (size_t j = 0; j < BH_ARRAY_SIZE(numbers); j++)
+            printf(" %7" PRId64, ctl_json_number(row, numbers[j]));
+        fputs("  ", stdout);
         ctl_print_clean(stdout, ctl_json_text(row, "method", ""));
         putchar(':');
         ctl_print_clean(stdout, ctl_json_text(row, "path", ""));

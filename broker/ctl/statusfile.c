@@ -84,6 +84,11 @@ static struct json_object *refresh(const struct ctl *ctl, struct json_object *ol
     return old;
 }
 
+bool ctl_status_is_alive(struct json_object *status)
+{
+    return is_alive((pid_t)ctl_json_number(status, "pid"));
+}
+
 struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status)
 {
     struct json_object *status = ctl_status_read(ctl);
@@ -99,7 +104,7 @@ struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int 
     if (!status)
         return NULL;
     pid = (pid_t)ctl_json_number(status, "pid");
-    *ret_alive = is_alive(pid);
+    *ret_alive = ctl_status_is_alive(status);
     if (*ret_alive && kill(pid, SIGUSR1) == 0)
         status = refresh(ctl, status);
     return status;

@@ -18,6 +18,9 @@ struct json_object *ctl_status_read(const struct ctl *ctl);
 /* Asks a live agent for fresh figures, and reads the file. NULL with *ret_status set and said. */
 struct json_object *ctl_status_load(const struct ctl *ctl, bool *ret_alive, int *ret_status);
 
+/* Does the process that the file names still run? */
+bool ctl_status_is_alive(struct json_object *status);
+
 /* Path of the unix socket of a channel (NULL: `local`, else the only one); the caller's. NULL: said,
  * *ret_status set. */
 char *ctl_status_socket(const struct ctl *ctl, const char *channel, int *ret_status);

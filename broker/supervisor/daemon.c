@@ -9,6 +9,7 @@
 
 #include "broker/supervisor/logfile.h"
 #include "broker/supervisor/pidfile.h"
+#include "broker/supervisor/restart.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
 
@@ -48,9 +49,9 @@ static _Noreturn void await_daemon(pid_t daemon, int ready)
     _exit(1); /* it has said why */
 }
 
-static void go_into_background(void)
+static void fork_daemon(void)
 {
-    int ready[2], null;
+    int ready[2];
     pid_t pid;
 
     if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0)
@@ -61,8 +62,19 @@ static void go_into_background(void)
     }
     (void)close(ready[0]);
     waiter = ready[1];
+    if (setsid() < 0)
+        bh_die(1, "cannot go into the background: %s", strerror(errno));
+}
+
+/* A daemon that was restarted in place is one already. */
+static void go_into_background(void)
+{
+    int null;
+
+    if (bh_restart_count() == 0)
+        fork_daemon();
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || setsid() < 0 || chdir("/") < 0)
+    if (null < 0 || chdir("/") < 0)
         bh_die(1, "cannot go into the background: %s", strerror(errno));
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         (void)dup2(null, fd);
@@ -76,7 +88,7 @@ void bh_daemon_start(const struct bh_options *options)
 
     fill_standard();
     bh_log_style(options->verbose, options->log_file);
-    if (options->daemon || options->log_file) {
+    if ((options->daemon || options->log_file) && bh_restart_count() == 0) {
         old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, ECHO_FD);
         bh_log_echo(old_stderr);
     }

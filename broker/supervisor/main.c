@@ -17,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,16 +25,15 @@
 #include "broker/programdir.h"
 #include "broker/supervisor/daemon.h"
 #include "broker/supervisor/lists.h"
+#include "broker/supervisor/restart.h"
 #include "broker/supervisor/supervisor.h"
 #include "broker/supervisor/way.h"
 #include "policy/confine/caps.h"
+#include "policy/eval.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
-
-#define STOP_GRACE_MS                                                                                        \
-    1000 /* for the processes to go, and again for audit processes to write what is queued */
 
 #define START_GRACE_MS 10000 /* for what keeps running to be confined, before a daemon is said to serve */
 
@@ -52,6 +50,7 @@ static int block_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGIO);
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
@@ -107,19 +106,37 @@ static void prepare_home(struct bh_supervisor *s)
  * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
  * on.
  */
-static void keep_capabilities(const struct bh_supervisor *s)
+static uint64_t own_capabilities(void)
 {
     uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
                     1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
-    int r;
 
     for (int role = 0; role < BH_ROLE_COUNT; role++)
         caps |= bh_roster[role].profile->caps;
-    r = s->hooks ? 0 : bh_caps_bound(caps); /* what a hook starts may need any of root's */
-    if (r == 0)
-        r = bh_caps_keep(caps);
+    return caps;
+}
+
+static void keep_capabilities(void)
+{
+    int r = bh_caps_keep(own_capabilities());
+
     if (r < 0)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
+}
+
+/* What a hook starts may need any of root's, and so may programs of rules that say so: nobody else's children do. */
+static void bound_children(struct bh_supervisor *s)
+{
+    int r = 0;
+
+    s->bounded = s->privileged && !s->hooks;
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (bh_policy_runs_as_anybody(&s->channels[i].policy))
+            s->bounded = false;
+    if (s->bounded)
+        r = bh_caps_bound(own_capabilities());
+    if (r < 0)
+        bh_die(1, "cannot give up capabilities for good: %s", strerror(-r));
 }
 
 /* Children start in another folder and see little: a file that the environment names is named in full. */
@@ -145,6 +162,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
 
+    bh_restart_remember(argv);
     bh_options_parse(&s->options, argc, argv);
     settle_environment();
     bh_freeze_forestall(s);
@@ -155,7 +173,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->privileged = geteuid() == 0;
     s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
-        keep_capabilities(s);
+        keep_capabilities();
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
@@ -165,6 +183,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);
+    bound_children(s);
     r = bh_table_init(s);
     if (r < 0)
         bh_die(1, "cannot set up the process table: %s", strerror(-r));
@@ -187,40 +206,6 @@ static void open_log(struct bh_supervisor *s)
         bh_die(1, "%s", why);
 }
 
-/* What is queued is written before the queues go with us, by a successor if the audit process has died or
- * dies now. */
-static void write_out(struct bh_supervisor *s)
-{
-    uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS;
-    struct bh_process *audit = &s->processes[0];
-    int status;
-
-    do {
-        if (!audit->pid && bh_launch(s, audit) < 0)
-            return;
-        if (audit->control >= 0)
-            (void)close(bh_take_fd(&audit->control)); /* it writes what is queued, then ends */
-        status = bh_await(audit, until);
-        if (status < 0)
-            (void)kill(audit->pid, SIGKILL);
-        else
-            audit->pid = 0;
-    } while (status >= 0 && WIFSIGNALED(status) && bh_clock_ms(CLOCK_BOOTTIME) < until);
-}
-
-static _Noreturn void stop(struct bh_supervisor *s, int status)
-{
-    s->stopping = true;
-    bh_journal(s, "stopping");
-    bh_freeze_stop(s);
-    bh_end_all(s, bh_clock_ms(CLOCK_BOOTTIME) + STOP_GRACE_MS);
-    write_out(s);
-    for (unsigned i = 0; i < s->n_channels; i++)
-        bh_channel_close(s, &s->channels[i]);
-    bh_daemon_end();
-    exit(status);
-}
-
 static void serve_signals(struct bh_supervisor *s, int fd)
 {
     struct signalfd_siginfo info;
@@ -229,10 +214,13 @@ static void serve_signals(struct bh_supervisor *s, int fd)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-            stop(s, 0);
+            bh_stop(s, 0);
             break;
         case SIGHUP:
             bh_reload(s);
+            break;
+        case SIGUSR2:
+            bh_restart(s);
             break;
         case SIGUSR1:
             bh_reap(s); /* nobody who is dead is shown alive */
@@ -275,7 +263,7 @@ static void round_of(struct bh_supervisor *s, int signals)
     const unsigned n_channels = s->n_channels, n_processes = s->n_processes; /* a reload may add some */
 
     if (s->over)
-        stop(s, 0);
+        bh_stop(s, 0);
     for (unsigned i = 0; i < BH_CHANNELS_MAX; i++)
         listeners[i] = (struct pollfd){ .fd = i < n_channels ? bh_channel_watched(s, &s->channels[i]) : -1,
                                         .events = POLLIN };
@@ -353,7 +341,7 @@ static void await_first(struct bh_supervisor *s)
             bh_log(BH_LOG_ERROR, "not everything that belongs to the agent runs after %d seconds",
                    START_GRACE_MS / 1000);
         if (process || bh_clock_ms(CLOCK_MONOTONIC) > until)
-            stop(s, 1);
+            bh_stop(s, 1);
         (void)poll(NULL, 0, 2);
         bh_reap(s);
         (void)do_what_is_due(s);

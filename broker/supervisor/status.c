@@ -12,6 +12,7 @@
 #include "broker/audit/store.h"
 #include "broker/supervisor/json.h"
 #include "broker/supervisor/narrow.h"
+#include "broker/supervisor/restart.h"
 #include "broker/supervisor/way.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
@@ -71,32 +72,64 @@ static void processes(FILE *out, const struct bh_supervisor *s)
     fputs("\n  ]\n", out);
 }
 
-/* What clients were told, as the front counts it. What was decided stands in the audit log. */
-static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
+/* What clients were told, as the front counts it (what was decided stands in the audit log), and what workers
+ * hold for them. */
+struct channel_counts {
+    uint64_t requests, denials, failures, handles, executions, results;
+};
+
+/* What a worker held is gone with it. */
+static void count_held(const struct bh_process *process, struct channel_counts *counts)
 {
-    const struct bh_channel_row *channel = &s->channels[index];
-    uint64_t requests = 0, denials = 0, failures = 0, handles = 0;
+    if (!process->pid)
+        return;
+    counts->handles += process->state->open_handles;
+    if (process->role == BH_ROLE_SPOOL)
+        counts->results += process->state->executions;
+    else
+        counts->executions += process->state->executions;
+}
+
+static struct channel_counts count(const struct bh_supervisor *s, int index)
+{
+    struct channel_counts counts = { 0 };
 
     for (unsigned i = 0; i < s->n_processes; i++) {
         const struct bh_process *process = &s->processes[i];
 
         if (process->channel != index)
             continue;
-        handles += process->state->open_handles;
+        count_held(process, &counts);
         if (process->role != BH_ROLE_FRONT)
             continue;
-        requests = process->state->requests;
-        denials = process->state->denials;
-        failures = process->state->failures;
+        counts.requests = process->state->requests;
+        counts.denials = process->state->denials;
+        counts.failures = process->state->failures;
     }
+    return counts;
+}
+
+static void number(FILE *out, const char *name, uint64_t value, const char *after)
+{
+    fprintf(out, "\"%s\": %llu%s", name, (unsigned long long)value, after);
+}
+
+static void channel_row(FILE *out, const struct bh_supervisor *s, int index)
+{
+    const struct bh_channel_row *channel = &s->channels[index];
+    const struct channel_counts counts = count(s, index);
+
     fputs("    {", out);
     bh_json_member(out, "name", channel->policy.slice->channel);
     bh_json_member(out, "method", channel->way->name);
     bh_json_member(out, "path", channel->path);
     bh_json_member(out, "host", bh_channel_host(channel));
-    fprintf(out, "\"requests\": %llu, \"denials\": %llu, \"failures\": %llu, \"handles\": %llu}",
-            (unsigned long long)requests, (unsigned long long)denials, (unsigned long long)failures,
-            (unsigned long long)handles);
+    number(out, "requests", counts.requests, ", ");
+    number(out, "denials", counts.denials, ", ");
+    number(out, "failures", counts.failures, ", ");
+    number(out, "handles", counts.handles, ", ");
+    number(out, "executions", counts.executions, ", ");
+    number(out, "results", counts.results, "}");
 }
 
 static void channels(FILE *out, const struct bh_supervisor *s)
@@ -185,6 +218,7 @@ static void document(FILE *out, const struct bh_supervisor *s)
     bh_json_member(out, "version", BH_VERSION);
     bh_json_member(out, "level", BH_PROTOCOL_LEVEL);
     bh_json_member(out, "started", s->started);
+    fprintf(out, "\"restarted\": %u, ", bh_restart_count());
     place(out, "log-file", s->options.log_file || !s->options.daemon ? s->options.log_file : "/dev/null");
     place(out, "pid-file", s->options.daemon ? s->options.pid_file : NULL);
     fputs("\n  \"policy\": {", out);

@@ -134,6 +134,7 @@ struct bh_supervisor {
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
+    bool bounded; /* no child can have more of root's than this process: no hooks, no `sandbox plain` or `none` */
     bool hooks;                       /* there were freeze hooks when the agent started */
     int hook_record;                  /* the copy once more, with the lock of whoever may run hooks */
     int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
@@ -345,6 +346,13 @@ int bh_start_wanted(struct bh_supervisor *s);
 
 /* The fences that this process has reported, by bit; 0: it is not confined yet. */
 uint32_t bh_fences(const struct bh_supervisor *s, const struct bh_process *process);
+
+/* --- stop.c: the end in order ----------------------------------------------------- */
+
+_Noreturn void bh_stop(struct bh_supervisor *s, int status);
+/* The end and a new start of this process. Returns if the program file cannot be executed: the agent that
+ * runs is better than none. */
+void bh_restart(struct bh_supervisor *s);
 
 /* --- status.c, journal.c -------------------------------------------------------- */
 

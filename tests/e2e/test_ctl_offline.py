@@ -238,6 +238,18 @@ def test_show_filters(folder):
     assert show(log, "-n", "1000") == show(log)
 
 
+def test_show_all_of_one_act(folder):
+    log = Log(folder / "audit").run().records(3, cmd="guest-exec")
+    log.line({"n": 4114, "time": "2026-01-02T00:00:05.000000Z", "src": "main/exec", "kind": "result", "of": 530})
+    log.segment()
+    log.line({"n": 4115, "time": "2026-01-02T00:00:06.000000Z", "src": "main/spool", "kind": "event", "of": 530, "text": "done"})
+    log.line({"n": 4116, "time": "2026-01-02T00:00:07.000000Z", "src": "main/spool", "kind": "event", "of": 5300})
+    rows = [json.loads(line) for line in show(log, "--of", "530", "--json").splitlines()]
+    assert [(row["n"], row["kind"]) for row in rows] == [(530, "act"), (4114, "result"), (4115, "event")]
+    assert len(show(log, "--of", "530", "--kind", "act").splitlines()) == 1
+    assert show(log, "--of", "18446744073709551615") == ""
+
+
 def test_show_does_not_speak_to_the_terminal(folder):
     log = Log(folder / "audit").run()
     log.records(1, obj="a\x1b[31m\n\u009b\u202eb\udcff")
@@ -249,6 +261,7 @@ def test_show_does_not_speak_to_the_terminal(folder):
 @pytest.mark.parametrize("arguments, words", [
     (["audit", "show", "--since", "yesterday"], "--since takes"),
     (["audit", "show", "-n", "0"], "-n takes"),
+    (["audit", "show", "--of", "0"], "--of takes the number of a record"),
     (["audit", "show", "--nonsense"], "there is no option --nonsense"),
     (["audit", "verify", "--key"], "--key needs a value"),
     (["call"], "it takes a COMMAND, such as guest-ping"),
@@ -274,7 +287,7 @@ def test_usage_errors(arguments, words):
 def test_nothing_to_talk_to(folder):
     done = ctl("call", "-s", folder / "none", "guest-ping")
     assert done.returncode == 3 and "nobody listens on" in done.stderr
-    for words in (["status"], ["reload"], ["call", "guest-ping"]):
+    for words in (["status"], ["reload"], ["restart"], ["call", "guest-ping"]):
         done = ctl(*words, "--state-dir", folder)
         assert done.returncode == 3 and f"no agent has run with the state folder {folder}; name" in done.stderr
     done = ctl("audit", "show", "--dir", folder / "none")
@@ -283,7 +296,7 @@ def test_nothing_to_talk_to(folder):
     assert done.returncode == 1 and "stendard is neither a shipped profile nor a file in this folder" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["status"], ["call"], ["read"], ["write"], ["audit", "show"], ["audit", "verify"],
+@pytest.mark.parametrize("words", [["status"], ["restart"], ["call"], ["exec"], ["read"], ["write"], ["audit", "show"], ["audit", "verify"],
                                    ["policy", "check"], ["policy", "explain"], ["policy", "test"], ["policy", "show"]])
 def test_help(words):
     done = ctl(*words, "--help")
@@ -314,8 +327,8 @@ def test_check_for_programs(folder):
     done = ctl("policy", "check", "--json", "open")
     answer = json.loads(done.stdout)
     assert done.returncode == 0 and answer["good"] and answer["channels"] == 1
-    assert [row["level"] for row in answer["findings"]] == ["warning", "warning"]
-    assert answer["findings"][0]["at"].startswith("profile:open:") and "runs every program" in answer["findings"][0]["text"]
+    assert [row["level"] for row in answer["findings"]] == ["warning"] * 3
+    assert answer["findings"][2]["at"].startswith("profile:open:") and "runs every program" in answer["findings"][2]["text"]
     (folder / "policy").write_text("policy 1\ncommands 49\nallow guest-pong\nallow @frob\n")
     done = ctl("policy", "check", "--json", folder / "policy")
     answer = json.loads(done.stdout)
@@ -665,12 +678,13 @@ def test_status_of_an_agent_that_has_ended(folder):
               "policy": {"source": "open", "digest": "ab" * 32, "state": "built-in", "message": ""},
               "missing": ["a view"], "audit": {"dir": "/x", "segment": 3},
               "channels": [{"name": "main", "method": "unix-listen", "path": "/x/sock", "requests": 5, "denials": 1,
-                            "failures": 0, "handles": 0}],
+                            "failures": 0, "handles": 0, "executions": 31, "results": 17}],
               "processes": [{"name": "bulkhead-fs", "role": "fs", "label": "main/fs", "channel": "main", "pid": 4194304, "restarts": 2,
                              "fences": ["uid"], "missing": ["view"]}]}
     (folder / "bulkhead" / "status.json").write_text(json.dumps(status))
     done = ctl("status", "--state-dir", folder)
     assert done.returncode == 3 and "NOT RUNNING" in done.stdout
     assert "main/fs" in done.stdout and "MISSING: view" in done.stdout and "unix-listen:/x/sock" in done.stdout
+    assert " 31      17  unix-listen" in done.stdout
     done = ctl("--json", "--state-dir", folder, "status")
     assert done.returncode == 3 and json.loads(done.stdout)["alive"] is False

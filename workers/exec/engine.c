@@ -30,6 +30,7 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     if (engine->epoll < 0)
         bh_die(1, "cannot watch executions: %s", strerror(errno));
     worker->context = engine;
+    worker->state->executions = 0; /* a predecessor's are gone with it */
 }
 
 int bh_engine_watch(struct bh_engine *engine, int fd, void *of)
@@ -104,6 +105,7 @@ static void keeper_ended(struct bh_engine *engine, struct bh_execution *executio
     while (waitpid(execution->keeper, NULL, 0) < 0 && errno == EINTR)
         ;
     execution->keeper = 0;
+    engine->worker->state->executions--;
     if (!execution->ended)
         bh_report_end(engine, execution, &killed);
     bh_engine_settle(engine, execution);

@@ -220,6 +220,7 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
     if (r < 0 && failure.error == 0)
         failure = (struct bh_start_failure){ -r, "preparing it" };
     execution->keeper = r < 0 ? 0 : execution->keeper;
+    engine->worker->state->executions += execution->keeper > 0;
     return r < 0 ? bh_report_failure(request, judged, &failure) : 0;
 }
 

@@ -18,6 +18,7 @@ int bh_spool_init(struct bh_spool *spool, struct bh_audit *audit, int control, u
 {
     memset(spool, 0, sizeof(*spool));
     spool->audit = audit;
+    audit->state->executions = 0; /* a predecessor's are gone with it */
     spool->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (spool->epoll < 0)
         return -errno;
@@ -89,6 +90,7 @@ void bh_spool_settle(struct bh_spool *spool, struct bh_execution *execution)
         execution->streams[1].watch.fd >= 0)
         return;
     execution->over = true;
+    spool->audit->state->executions++;
     watch_age(spool, execution);
     bh_told_result(spool, execution);
 }
@@ -114,6 +116,7 @@ void bh_spool_forget(struct bh_spool *spool, struct bh_execution *execution)
     while (spool->executions[i] != execution)
         i++;
     spool->n--;
+    spool->audit->state->executions -= execution->over;
     memmove(spool->numbers + i, spool->numbers + i + 1, (spool->n - i) * sizeof(spool->numbers[0]));
     memmove(spool->executions + i, spool->executions + i + 1, (spool->n - i) * sizeof(spool->executions[0]));
     bh_feeder_tell(spool, execution->feeder, execution->number);
