@@ -36,9 +36,10 @@
 #define BH_SPOOL_RECORDED_MAX                                                                                \
     (64u * 1024u) /* bytes of one execution's output that the audit log gets in full */
 #define BH_SPOOL_READ_MAX (1024u * 1024u) /* bytes of one read */
-#define BH_SPOOL_EVENTS_MAX 4   /* of one round: at most 4 MiB are moved before the front is looked at */
-#define BH_SPOOL_BEHIND_MAX 64u /* messages of one feeder that are taken at once: more than a socket holds   \
-                                 */
+#define BH_SPOOL_EVENTS_MAX 4 /* of one round: at most 4 MiB are moved before the front is looked at */
+#define BH_SPOOL_BEHIND_MAX                                                                                  \
+    64u /* messages of one feeder that are taken at once: more than a socket holds                           \
+         */
 #define BH_SPOOL_DRAIN_MAX (128u * 1024u) /* bytes of one read of what is dropped */
 
 struct bh_call;
