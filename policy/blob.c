@@ -50,16 +50,16 @@ static bool all_zero(const void *data, size_t len)
 }
 
 /* A NUL-terminated text in a fixed field, zeros up to its end. */
-static bool field_ok(const char *field, size_t size)
+bool bh_blob_field_ok(const char *field, size_t size)
 {
     size_t len = strnlen(field, size);
 
     return len < size && all_zero(field + len, size - len);
 }
 
-static bool channel_name_ok(const char *name)
+bool bh_blob_channel_ok(const char *name)
 {
-    if (!field_ok(name, BH_CHANNEL_NAME_MAX) || name[0] < 'a' || name[0] > 'z')
+    if (!bh_blob_field_ok(name, BH_CHANNEL_NAME_MAX) || name[0] < 'a' || name[0] > 'z')
         return false;
     return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name);
 }
@@ -107,7 +107,7 @@ static bool head_ok(const struct bh_slice *slice, size_t size)
     if (slice->magic != BH_SLICE_MAGIC || slice->format != BH_POLICY_FORMAT ||
         slice->schema != BH_SCHEMA_HASH)
         return false;
-    if (slice->size != size || !channel_name_ok(slice->channel) || !mask_ok(slice->only))
+    if (slice->size != size || !bh_blob_channel_ok(slice->channel) || !mask_ok(slice->only))
         return false;
     if (set[BH_SET_EXPLAIN_TO_CLIENT] > 1 || set[BH_SET_HANDLE_IDLE_S] > BH_IDLE_MAX_S ||
         set[BH_SET_AUDIT_FAILURE] > 1)
@@ -364,48 +364,5 @@ int bh_policy_open(struct bh_policy *ret, const void *data, size_t size)
     if (!index_ok(&policy))
         return -EBADMSG;
     *ret = policy;
-    return 0;
-}
-
-static bool way_ok(const struct bh_bundle_row *row)
-{
-    return field_ok(row->method, sizeof(row->method)) && field_ok(row->path, sizeof(row->path)) &&
-           !bh_channel_way_fails(row->name, row->method, row->path);
-}
-
-/* Do two channels have the same name, or the same way? */
-static bool rows_clash(const struct bh_bundle_row *a, const struct bh_bundle_row *b)
-{
-    return strcmp(a->name, b->name) == 0 ||
-           (a->method[0] && strcmp(a->method, b->method) == 0 && strcmp(a->path, b->path) == 0);
-}
-
-int bh_bundle_open(const struct bh_bundle **ret, const void *data, size_t size)
-{
-    const struct bh_bundle *bundle = data;
-    size_t at;
-
-    if (size < sizeof(*bundle) || size > BH_POLICY_SIZE_MAX || (uintptr_t)data % 8 != 0)
-        return -EBADMSG;
-    if (bundle->magic != BH_BUNDLE_MAGIC || bundle->format != BH_POLICY_FORMAT || bundle->size != size)
-        return -EBADMSG;
-    if (bundle->count == 0 || bundle->count > BH_CHANNELS_MAX)
-        return -EBADMSG;
-    at = sizeof(*bundle) + bundle->count * sizeof(bundle->rows[0]);
-    for (uint32_t i = 0; i < bundle->count; i++) {
-        const struct bh_bundle_row *row = &bundle->rows[i];
-
-        if (at > size || row->offset != at || row->size > size - at || row->size % 8 != 0)
-            return -EBADMSG;
-        if (!channel_name_ok(row->name) || !way_ok(row))
-            return -EBADMSG;
-        for (uint32_t k = 0; k < i; k++)
-            if (rows_clash(row, &bundle->rows[k]))
-                return -EBADMSG;
-        at += row->size;
-    }
-    if (at != size)
-        return -EBADMSG;
-    *ret = bundle;
     return 0;
 }

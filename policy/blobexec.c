@@ -142,15 +142,26 @@ bool bh_blob_execs_ok(const struct bh_policy *policy)
     return rates <= BH_EXEC_RATES_MAX;
 }
 
+/* guest-exec, and beside it at most the command that asks what became of it; a deny of programs has the first
+ * alone. */
+static bool commands_ok(const struct bh_rule *rule)
+{
+    uint64_t rest[2] = { rule->commands[0], rule->commands[1] };
+
+    rest[BH_CMD_GUEST_EXEC / 64] ^= 1ull << (BH_CMD_GUEST_EXEC % 64);
+    if (rule->effect == BH_EFFECT_ALLOW)
+        rest[BH_CMD_GUEST_EXEC_STATUS / 64] &= ~(1ull << (BH_CMD_GUEST_EXEC_STATUS % 64));
+    return !rest[0] && !rest[1];
+}
+
 bool bh_blob_rule_exec_ok(const struct bh_policy *policy, const struct bh_rule *rule)
 {
-    const uint64_t bit = 1ull << (BH_CMD_GUEST_EXEC % 64);
-    bool runs = rule->commands[BH_CMD_GUEST_EXEC / 64] & bit;
+    bool runs = rule->commands[BH_CMD_GUEST_EXEC / 64] >> (BH_CMD_GUEST_EXEC % 64) & 1;
     const struct bh_exec_rule *exec;
 
     if (rule->exec == BH_NO_EXEC)
         return !(runs && rule->effect == BH_EFFECT_ALLOW);
-    if (!runs || rule->has_object || rule->n_names > 0 || rule->n_paths > 0 ||
+    if (!commands_ok(rule) || rule->has_object || rule->n_names > 0 || rule->n_paths > 0 ||
         rule->exec >= COUNT(policy, EXECS))
         return false;
     exec = &policy->execs[rule->exec];

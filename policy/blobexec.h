@@ -1,5 +1,5 @@
 /*
- * The exec tables of a slice, verified; a part of blob.c.
+ * What the files share that verify compiled policies (blob.c, blobexec.c, bundle.c).
  *
  * Trust: in = CONFIG (verified as if PEER; the strings are verified already); out = CHECKED; called by =
  * policy/blob.c
@@ -7,6 +7,10 @@
 #pragma once
 
 #include "policy/blob.h"
+
+/* Is this a text with a NUL in a fixed field, zeros up to its end? Is it the name of a channel? */
+bool bh_blob_field_ok(const char *field, size_t size);
+bool bh_blob_channel_ok(const char *name);
 
 /* Is this an offset of the first byte of a string? Of one of exactly `len` bytes? (blob.c has them) */
 bool bh_blob_string_ok(const struct bh_policy *policy, uint32_t offset);

@@ -120,5 +120,11 @@ struct bh_decision bh_policy_exec(const struct bh_policy *policy, const struct b
 /* Is there an allow of this channel with this sandbox (enum bh_sandbox) that is not struck altogether? */
 bool bh_policy_has_sandbox(const struct bh_policy *policy, uint32_t sandbox);
 
+/* Is there one with `plain` or `none`, whose programs may become whatever their user may? */
+static inline bool bh_policy_runs_as_anybody(const struct bh_policy *policy)
+{
+    return bh_policy_has_sandbox(policy, BH_SANDBOX_PLAIN) || bh_policy_has_sandbox(policy, BH_SANDBOX_NONE);
+}
+
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

@@ -33,7 +33,8 @@ uint32_t bh_policy_paths(const struct bh_policy *policy, uint32_t user, struct b
 uint32_t bh_profile_paths(const struct bh_profile *profile, const char *file, struct bh_view_path *paths,
                           uint32_t cap, char storage[PATH_MAX]);
 
-/* True if some rule opens files as this user (index): then there is an opener for it. Other users run programs. */
+/* True if some rule opens files as this user (index): then there is an opener for it. Other users run
+ * programs. */
 bool bh_policy_opens_as(const struct bh_policy *policy, uint32_t user);
 
 /* True if some rule has files opened by the fs worker itself, which then needs its capability. */

@@ -17,8 +17,8 @@
 
 bool ctl_acts_on_names(unsigned command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN || bh_command_lists(command) != BH_LISTED_NOTHING ||
-           bh_acts_on_mounts(command);
+    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC ||
+           bh_command_lists(command) != BH_LISTED_NOTHING || bh_acts_on_mounts(command);
 }
 
 bool ctl_rule_speaks(const struct bh_rule *rule, unsigned command)
@@ -82,19 +82,13 @@ static const char *user_of(struct ctl_rule rule)
                : bh_policy_string(rule.policy, rule.policy->users[rule.rule->user].name);
 }
 
-/* 0 is no limit. */
-static bool size_covers(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && a >= b);
-}
-
 static bool file_covers(struct ctl_rule a, struct ctl_rule b)
 {
     if (b.rule->verbs & ~a.rule->verbs || !paths_cover(a, b))
         return false;
     if (a.rule->effect == BH_EFFECT_DENY)
         return true;
-    return strcmp(user_of(a), user_of(b)) == 0 && size_covers(a.rule->max_size, b.rule->max_size) &&
+    return strcmp(user_of(a), user_of(b)) == 0 && ctl_limit_covers(a.rule->max_size, b.rule->max_size) &&
            !(b.rule->create_mode & ~a.rule->create_mode) && a.rule->types >= b.rule->types &&
            a.rule->symlinks >= b.rule->symlinks;
 }
@@ -170,6 +164,8 @@ static bool reaches(struct ctl_rule a, struct ctl_rule b, unsigned command)
 {
     if (command == BH_CMD_GUEST_FILE_OPEN)
         return file_covers(a, b);
+    if (command == BH_CMD_GUEST_EXEC)
+        return ctl_exec_covers(a, b);
     return bh_acts_on_mounts(command) ? mounts_cover(a, b) : names_cover(a, b);
 }
 

@@ -185,6 +185,7 @@ static enum ctl_change setting_change(const struct bh_setting_row *row, uint64_t
         return CTL_UNDECIDED;
     switch (row->slot) {
     case BH_SET_HANDLE_IDLE_S:
+    case BH_SET_EXEC_IDLE_S:
     case BH_SET_FREEZE_TIMEOUT_S: /* 0 is never */
         return new - 1 > old - 1 ? CTL_WIDER : CTL_NARROWER;
     case BH_SET_EXPLAIN_TO_CLIENT:
@@ -193,6 +194,7 @@ static enum ctl_change setting_change(const struct bh_setting_row *row, uint64_t
     case BH_SET_FREEZE_ON_RESTART:
     case BH_SET_HOOK_TIMEOUT_S:
     case BH_SET_NVME_SMART:
+    case BH_SET_ON_RESTART:
         return new > old ? CTL_WIDER : CTL_NARROWER;
     default:
         return CTL_UNDECIDED;

@@ -76,6 +76,10 @@ static void print_decision(const struct bh_policy *policy, const struct ctl_ques
     if (question->about_file && decision.verdict == BH_VERDICT_ALLOW)
         puts("The worker judges again what it finds there: owner, kind and resolved path may still "
              "refuse it.");
+    if (question->about_exec && decision.verdict == BH_VERDICT_ALLOW)
+        puts("The worker judges again what it finds there: owner, mode, digest and resolved path of the "
+             "program may "
+             "still refuse it.");
     if (!withheld && ctl_question_required(policy, question))
         puts("It must be frozen: if it cannot be, the whole freeze fails.");
     if (!bh_commands[question->command].served)
@@ -99,6 +103,7 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
                question->about_file ? ", asking to " : "", verbs,
                !question->object       ? ""
                : question->about_mount ? ", on the mount "
+               : question->about_exec  ? ", of a program that is "
                                        : ", to see ",
                question->object ? question->object : "");
     decision = ctl_judge(policy, question, &trace);
@@ -168,6 +173,24 @@ static struct json_object *find_record(const struct ctl_log *log, uint64_t numbe
     return NULL;
 }
 
+/* The arguments that the record of an execution tells, behind its own name; of a refused one they are not
+ * known. */
+static void add_arguments(struct json_object *arguments, struct json_object *record)
+{
+    const char *argv = strstr(ctl_json_text(record, "text", ""), "argv [");
+    struct json_object *list = argv ? json_tokener_parse(argv + strlen("argv ")) : NULL;
+
+    if (json_object_is_type(list, json_type_array) && json_object_array_length(list) > 0) {
+        (void)json_object_array_del_idx(list, 0, 1);
+        json_object_object_add(arguments, "arg", list);
+        return;
+    }
+    json_object_put(list);
+    fputs(
+        "Note: the record does not hold the arguments of the program; it is judged as if there were none.\n",
+        stderr);
+}
+
 static int explain_record(const struct ctl *ctl, struct options *options, struct json_object *record)
 {
     const char *command = ctl_json_text(record, "cmd", NULL), *source = ctl_json_text(record, "src", "");
@@ -186,12 +209,15 @@ static int explain_record(const struct ctl *ctl, struct options *options, struct
     arguments = json_object_new_object();
     json_object_object_add(arguments, "path", json_object_new_string(ctl_json_text(record, "obj", "")));
     json_object_object_add(arguments, "mode", json_object_new_string(options->mode));
+    if (strcmp(command, "guest-exec") == 0 || strcmp(command, "bulkhead-exec") == 0)
+        add_arguments(arguments, record);
     options->digest = ctl_json_text(record, "policy", NULL);
     status = ctl_question_make(&question, command, arguments);
     if (status == CTL_OK)
         ctl_question_of_record(&question, ctl_json_text(record, "obj", ""));
     if (status == CTL_OK)
         status = explain(ctl, options, channel, &question);
+    ctl_question_free(&question);
     json_object_put(arguments);
     return status;
 }
@@ -204,7 +230,10 @@ static int explain_command(const struct ctl *ctl, const struct options *options,
 
     if (status == CTL_OK && options->object)
         status = ctl_question_about(&question, options->object);
-    return status == CTL_OK ? explain(ctl, options, NULL, &question) : status;
+    if (status == CTL_OK)
+        status = explain(ctl, options, NULL, &question);
+    ctl_question_free(&question);
+    return status;
 }
 
 /* COMMAND KEY=VALUE ..., as call takes it. */
@@ -300,7 +329,7 @@ const struct ctl_command ctl_policy_explain = {
         "  --channel C           on this channel (default: the only one, or main)\n"
         "  --policy FILE|NAME    by this policy (default: the one in force)\n"
         "  --object NAME         may it see the interface or user of this name, where it lists them; freeze\n"
-        "                        or trim what is mounted there?\n"
+        "                        or trim what is mounted there; run a program whose name leads there?\n"
         "  --record N            the request of this audit record; a record does not hold the mode of an\n"
         "                        open: --mode names it (default r)\n"
         "Exit status: 0 allowed, 1 refused or an error.",

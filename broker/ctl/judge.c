@@ -1,6 +1,7 @@
 /* From a request to the evaluator's question, as judge.h says. */
 #include "broker/ctl/judge.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/ctl/statusfile.h"
@@ -42,6 +43,61 @@ static bool mode_verbs(const char *mode, uint32_t *ret)
     return false;
 }
 
+/* The strings of a member that is a list; the caller's. False if it is something else. */
+static bool take_strings(struct json_object *arguments, const char *name, struct bh_str **ret,
+                         uint32_t *ret_n)
+{
+    struct json_object *list;
+    size_t n;
+
+    if (!json_object_object_get_ex(arguments, name, &list))
+        return true;
+    n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    *ret = calloc(n + 1, sizeof(**ret));
+    if (!*ret || !json_object_is_type(list, json_type_array))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        if (!json_object_is_type(item, json_type_string))
+            return false;
+        (*ret)[i] =
+            (struct bh_str){ json_object_get_string(item), (uint32_t)json_object_get_string_len(item) };
+    }
+    *ret_n = (uint32_t)n;
+    return true;
+}
+
+static bool asks_for_input(struct json_object *arguments)
+{
+    struct json_object *input;
+
+    return json_object_object_get_ex(arguments, "input-data", NULL) ||
+           (json_object_object_get_ex(arguments, "input", &input) && json_object_get_boolean(input));
+}
+
+static int make_exec(struct ctl_question *question, const char *path, struct json_object *arguments)
+{
+    struct bh_exec_object *exec = &question->exec;
+
+    if (!take_strings(arguments, "arg", &question->args, &exec->n_args) ||
+        !take_strings(arguments, "env", &question->env, &exec->n_env))
+        return ctl_fail(CTL_USAGE, "`arg` and `env` are lists of strings");
+    exec->path = (struct bh_str){ path, (uint32_t)strlen(path) };
+    exec->args = question->args;
+    exec->env = question->env;
+    if (bh_path_is_clean(path, strlen(path)))
+        exec->resolved = exec->path;
+    exec->has_input = asks_for_input(arguments);
+    return CTL_OK;
+}
+
+void ctl_question_free(struct ctl_question *question)
+{
+    free(question->args);
+    free(question->env);
+}
+
 int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments)
 {
     const char *path = ctl_json_text(arguments, "path", NULL), *mode = ctl_json_text(arguments, "mode", "r");
@@ -50,6 +106,10 @@ int ctl_question_make(struct ctl_question *question, const char *command, struct
     if (question->command < 0)
         return ctl_fail(CTL_USAGE, "there is no command %s", command);
     question->about_file = question->command == BH_CMD_GUEST_FILE_OPEN;
+    question->about_exec =
+        path && (question->command == BH_CMD_GUEST_EXEC || question->command == BH_CMD_BULKHEAD_EXEC);
+    if (question->about_exec)
+        return make_exec(question, path, arguments);
     if (!question->about_file)
         return CTL_OK;
     if (!path)
@@ -65,6 +125,17 @@ static struct bh_str object_of(const struct ctl_question *question)
     return (struct bh_str){ question->object, (uint32_t)strlen(question->object) };
 }
 
+/* An extension is granted by itself, and what it runs by the rules for guest-exec. */
+static struct bh_decision judge_exec(const struct bh_policy *policy, const struct ctl_question *question,
+                                     const struct bh_trace *trace)
+{
+    struct bh_decision decision = { BH_VERDICT_ALLOW, BH_NO_RULE };
+
+    if (question->command != BH_CMD_GUEST_EXEC)
+        decision = bh_policy_command(policy, (unsigned)question->command, trace);
+    return decision.verdict == BH_VERDICT_ALLOW ? bh_policy_exec(policy, &question->exec, trace) : decision;
+}
+
 struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_question *question,
                              const struct bh_trace *trace)
 {
@@ -74,6 +145,8 @@ struct bh_decision ctl_judge(const struct bh_policy *policy, const struct ctl_qu
 
     if (question->about_file)
         return bh_policy_file(policy, &file, trace);
+    if (question->about_exec)
+        return judge_exec(policy, question, trace);
     if (question->about_mount)
         return bh_policy_mount(policy, (unsigned)question->command, object_of(question), trace);
     if (question->object)
@@ -95,6 +168,11 @@ void ctl_question_of_record(struct ctl_question *question, const char *object)
 
 int ctl_question_about(struct ctl_question *question, const char *object)
 {
+    if (question->about_exec) {
+        question->exec.resolved = (struct bh_str){ object, (uint32_t)strlen(object) };
+        question->object = object;
+        return CTL_OK;
+    }
     question->about_mount = bh_acts_on_mounts((unsigned)question->command);
     if (question->about_mount && !bh_path_is_clean(object, strlen(object)))
         return ctl_fail(CTL_USAGE, "%s is no mount point: it begins with '/', and has no '/' at its end",

@@ -3,7 +3,8 @@
  * administrator.
  *
  * A file is judged as it is asked for, before any open: the object that would be found
- * (its resolved path, its kind) is not known here, and can only narrow the verdict.
+ * (its resolved path, its kind) is not known here, and can only narrow the verdict. A program is taken to be
+ * no link, unless the object of the question says what its name leads to.
  *
  * Trust: in = CONFIG (the request); out = CHECKED; called by = bulkheadctl policy
  */
@@ -21,11 +22,16 @@ struct ctl_question {
     struct bh_str path; /* points into the arguments */
     const char *object; /* what the command might list, or act on; NULL: it is asked of the command at all */
     bool about_mount;   /* the object is a mount point */
+    bool about_exec;    /* guest-exec or bulkhead-exec, with a path: the next one counts */
+    struct bh_exec_object exec; /* points into the arguments, and to the next two */
+    struct bh_str *args, *env;  /* the question's */
 };
 
-/* From a command's name and its arguments (NULL: none), which must live as long as the question. Exit status.
- */
+/* From a command's name and its arguments (NULL: none), which must live as long as the question. Exit status;
+ * the question is to be given back in any case. */
 int ctl_question_make(struct ctl_question *question, const char *command, struct json_object *arguments);
+
+void ctl_question_free(struct ctl_question *question);
 
 /* Makes it a question about what is called so among what the command lists, or acts on. Exit status. */
 int ctl_question_about(struct ctl_question *question, const char *object);

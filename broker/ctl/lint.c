@@ -17,7 +17,6 @@ static const struct {
 } equal_to_root[] = {
     { BH_CMD_GUEST_SET_USER_PASSWORD, "sets the password of every account" },
     { BH_CMD_GUEST_SSH_ADD_AUTHORIZED_KEYS, "adds SSH keys to every account" },
-    { BH_CMD_GUEST_EXEC, "runs every program" },
 };
 
 /* Every file can be written, as root: no path limits it, and no deny strikes all of it. */
@@ -45,6 +44,8 @@ static void say(const struct bh_policy *policy, uint32_t number, const char *act
 
 void ctl_lint(const struct bh_policy *policy, FILE *out)
 {
+    bool runs = bh_policy_grants(policy, BH_CMD_GUEST_EXEC);
+
     if (strcmp(policy->slice->channel, "local") == 0)
         return;
     for (uint32_t i = 0; i < policy->n_rules; i++) {
@@ -60,5 +61,7 @@ void ctl_lint(const struct bh_policy *policy, FILE *out)
             say(policy, i, "writes every file", &before, out);
         if (*before)
             (void)fputc('\n', out);
+        if (runs && policy->rules[i].effect == BH_EFFECT_ALLOW && policy->rules[i].exec != BH_NO_EXEC)
+            ctl_lint_exec(policy, &policy->rules[i], out);
     }
 }

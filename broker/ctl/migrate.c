@@ -2,8 +2,8 @@
  * bulkheadctl policy migrate: a configuration of qemu-ga as a policy, on standard output.
  *
  * The text is compiled and compared with the configuration before it is printed: each
- * command is granted exactly if qemu-ga would serve it, and files are opened as the shipped
- * profile `open` has it, if at all. A text that does not stand this is not printed.
+ * command is granted exactly if qemu-ga would serve it, and files are opened and programs run as the
+ * shipped profile `open` has it, if at all. A text that does not stand this is not printed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +25,24 @@
 #define CONFIG_DEFAULT "/etc/qemu/qemu-ga.conf"
 #define TEXT_NAME "migrated"
 #define FILE_CLASSES (1u << BH_CLASS_FILE_READ | 1u << BH_CLASS_FILE_WRITE)
+#define EXEC_CLASS (1u << BH_CLASS_EXEC)
+
+/* The rules of a text, each with the classes that it speaks of: those whose rules have a block, and the
+ * others. */
+static const struct part {
+    const char *suffix;
+    uint32_t classes;
+    unsigned command;  /* that needs the block */
+    const char *block; /* as the shipped profile `open` has it */
+} parts[] = {
+    { "", 0, BH_CMD_COUNT, NULL },
+    { "-files", FILE_CLASSES, BH_CMD_GUEST_FILE_OPEN,
+      " {\n    verbs read write create truncate append\n    user root\n    types any\n    symlinks follow\n"
+      "    create-mode 0666\n}\n" },
+    { "-exec", EXEC_CLASS, BH_CMD_GUEST_EXEC,
+      " {\n    program any\n    rest any dash-ok\n    env any\n    stdin yes\n    search yes\n    user root\n"
+      "    sandbox none\n    timeout 0\n}\n" },
+};
 
 /* Where distributions keep what comes to qemu-ga's arguments. */
 static const char *const places[] = { "/etc/sysconfig/qemu-ga", "/usr/etc/sysconfig/qemu-ga",
@@ -59,48 +77,43 @@ static void write_target(FILE *out, const char *name, unsigned *n)
     ++*n;
 }
 
-/* Classes where all of a class is served, single commands otherwise. `files`: those that open files. */
-static unsigned write_targets(FILE *out, const struct ctl_qga *qga, bool files)
+/* Classes where all of a class is served, single commands otherwise. */
+static unsigned write_targets(FILE *out, const struct ctl_qga *qga, const struct part *part)
 {
-    uint32_t done = FILE_CLASSES;
+    uint32_t others = FILE_CLASSES | EXEC_CLASS, done = others;
     unsigned n = 0;
 
-    for (unsigned i = 0; i < BH_CLASS_COUNT && !files; i++) {
-        if ((1u << i) & FILE_CLASSES || !serves_class(qga, 1u << i))
+    for (unsigned i = 0; i < BH_CLASS_COUNT && !part->classes; i++) {
+        if ((1u << i) & others || !serves_class(qga, 1u << i))
             continue;
         write_target(out, bh_class_names[i], &n);
         done |= 1u << i;
     }
     for (unsigned i = 0; i < BH_CMD_COUNT; i++) {
-        bool opens = bh_commands[i].classes & FILE_CLASSES;
+        uint32_t classes = bh_commands[i].classes;
 
-        if (ctl_qga_serves(qga, i) && opens == files && (opens || !(bh_commands[i].classes & done)))
+        if (ctl_qga_serves(qga, i) && (part->classes ? classes & part->classes : !(classes & done)))
             write_target(out, bh_commands[i].name, &n);
     }
     return n;
 }
 
-/* The conditions of a rule that opens files as qemu-ga does: the shipped profile `open` has the same. */
-static const char conditions[] =
-    " {\n    verbs read write create truncate append\n    user root\n    types any\n"
-    "    symlinks follow\n    create-mode 0666\n}\n";
-
-static int write_rule(FILE *out, const struct ctl_qga *qga, bool files)
+static int write_rule(FILE *out, const struct ctl_qga *qga, const struct part *part)
 {
     _cleanup_free_ char *targets = NULL;
-    bool opens = files && ctl_qga_serves(qga, BH_CMD_GUEST_FILE_OPEN);
+    bool has_block = part->block && ctl_qga_serves(qga, part->command);
     size_t len = 0;
     FILE *list = open_memstream(&targets, &len);
     unsigned n;
 
     if (!list)
         return -ENOMEM;
-    n = write_targets(list, qga, files);
+    n = write_targets(list, qga, part);
     if (fclose(list) != 0)
         return -ENOMEM;
     if (n > 0)
-        (void)fprintf(out, "\nrule migrated%s: allow %s%s", files ? "-files" : "", targets,
-                      opens ? conditions : "\n");
+        (void)fprintf(out, "\nrule migrated%s: allow %s%s", part->suffix, targets,
+                      has_block ? part->block : "\n");
     return 0;
 }
 
@@ -157,32 +170,44 @@ static void write_advice(FILE *out, const struct ctl_qga *qga)
     if (ctl_qga_serves(qga, BH_CMD_GUEST_FILE_OPEN))
         (void)fputs("# Files: add `path beneath \"/a/folder\"` to the rule below, for any path is open.\n",
                     out);
+    if (ctl_qga_serves(qga, BH_CMD_GUEST_EXEC))
+        (void)fputs("# Programs: name those that a host runs in the rule below, with `program` and `args`, "
+                    "and take a "
+                    "sandbox.\n",
+                    out);
 }
 
 /* The whole text, in m->text. */
 static int write_text(struct migration *m)
 {
     FILE *out = open_memstream(&m->text, &m->len);
-    int r;
+    int r = 0;
 
     if (!out)
         return -ENOMEM;
     write_findings(out, &m->qga);
     write_advice(out, &m->qga);
     (void)fprintf(out, "policy 1\ncommands %u\n", (unsigned)BH_CMD_COUNT);
-    r = write_rule(out, &m->qga, false);
-    if (r == 0)
-        r = write_rule(out, &m->qga, true);
+    for (size_t i = 0; i < BH_ARRAY_SIZE(parts) && r == 0; i++)
+        r = write_rule(out, &m->qga, &parts[i]);
+    if (ctl_qga_serves(&m->qga, BH_CMD_GUEST_EXEC) && !ctl_qga_serves(&m->qga, BH_CMD_GUEST_EXEC_STATUS))
+        (void)fputs("\n# Whoever may start a program may ask about it, unless that is denied.\ndeny "
+                    "guest-exec-status\n",
+                    out);
     return fclose(out) != 0 ? -ENOMEM : r;
 }
 
-/* Is opening files settled as in `open`, which does as qemu-ga does? */
-static bool opens_alike(const struct bh_policy *policy)
+/* Is what the parts' blocks speak of settled as in `open`, which does as qemu-ga does? NULL, or what is not.
+ */
+static const char *settles_otherwise(const struct ctl_qga *qga, const struct bh_policy *policy)
 {
     struct bh_policy open;
 
-    return open_shipped("open", &open) &&
-           ctl_names_compare(&open, policy, BH_CMD_GUEST_FILE_OPEN) == CTL_SAME;
+    for (size_t i = 0; i < BH_ARRAY_SIZE(parts); i++)
+        if (parts[i].block && ctl_qga_serves(qga, parts[i].command) &&
+            (!open_shipped("open", &open) || ctl_names_compare(&open, policy, parts[i].command) != CTL_SAME))
+            return bh_commands[parts[i].command].name;
+    return NULL;
 }
 
 /* The proof. NULL, or what does not agree. */
@@ -191,7 +216,7 @@ static const char *disagrees(const struct ctl_qga *qga, const struct bh_policy *
     for (unsigned i = 0; i < BH_CMD_COUNT; i++)
         if (bh_policy_grants(policy, i) != ctl_qga_serves(qga, i))
             return bh_commands[i].name;
-    return ctl_qga_serves(qga, BH_CMD_GUEST_FILE_OPEN) && !opens_alike(policy) ? "guest-file-open" : NULL;
+    return settles_otherwise(qga, policy);
 }
 
 static int prove(const struct migration *m)

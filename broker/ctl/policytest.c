@@ -69,7 +69,7 @@ static void try_case(struct table *table, const struct bh_case *expected)
 {
     const char *channel = expected->channel.len ? expected->channel.ptr : table->channel;
     struct json_object *arguments = expected->json.len ? json_tokener_parse(expected->json.ptr) : NULL;
-    struct ctl_question question;
+    struct ctl_question question = { 0 };
     struct bh_policy policy;
 
     if (expected->json.len && !arguments)
@@ -80,6 +80,7 @@ static void try_case(struct table *table, const struct bh_case *expected)
         fail(table, expected->line, "this case cannot be judged");
     else
         compare(table, expected, &policy, ctl_judge(&policy, &question, NULL));
+    ctl_question_free(&question);
     json_object_put(arguments);
 }
 

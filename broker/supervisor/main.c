@@ -29,6 +29,7 @@
 #include "broker/supervisor/supervisor.h"
 #include "broker/supervisor/way.h"
 #include "policy/confine/caps.h"
+#include "policy/eval.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
@@ -105,19 +106,37 @@ static void prepare_home(struct bh_supervisor *s)
  * namespaces, signals, socket buffers, files of other users in the folders it was told, and what it passes
  * on.
  */
-static void keep_capabilities(const struct bh_supervisor *s)
+static uint64_t own_capabilities(void)
 {
     uint64_t caps = 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP | 1ull << CAP_SYS_ADMIN |
                     1ull << CAP_KILL | 1ull << CAP_NET_ADMIN | 1ull << CAP_DAC_OVERRIDE;
-    int r;
 
     for (int role = 0; role < BH_ROLE_COUNT; role++)
         caps |= bh_roster[role].profile->caps;
-    r = s->hooks ? 0 : bh_caps_bound(caps); /* what a hook starts may need any of root's */
-    if (r == 0)
-        r = bh_caps_keep(caps);
+    return caps;
+}
+
+static void keep_capabilities(void)
+{
+    int r = bh_caps_keep(own_capabilities());
+
     if (r < 0)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
+}
+
+/* What a hook starts may need any of root's, and so may programs of rules that say so: nobody else's children do. */
+static void bound_children(struct bh_supervisor *s)
+{
+    int r = 0;
+
+    s->bounded = s->privileged && !s->hooks;
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (bh_policy_runs_as_anybody(&s->channels[i].policy))
+            s->bounded = false;
+    if (s->bounded)
+        r = bh_caps_bound(own_capabilities());
+    if (r < 0)
+        bh_die(1, "cannot give up capabilities for good: %s", strerror(-r));
 }
 
 /* Children start in another folder and see little: a file that the environment names is named in full. */
@@ -154,7 +173,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->privileged = geteuid() == 0;
     s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
-        keep_capabilities(s);
+        keep_capabilities();
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));
@@ -164,6 +183,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     open_programs(s);
     prepare_home(s);
     bh_supervisor_load_policy(s);
+    bound_children(s);
     r = bh_table_init(s);
     if (r < 0)
         bh_die(1, "cannot set up the process table: %s", strerror(-r));

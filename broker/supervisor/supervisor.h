@@ -134,6 +134,7 @@ struct bh_supervisor {
     int frozen_fd;                    /* its memory, to be written */
     int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
     int frozen_record;                /* its copy in the state folder */
+    bool bounded; /* no child can have more of root's than this process: no hooks, no `sandbox plain` or `none` */
     bool hooks;                       /* there were freeze hooks when the agent started */
     int hook_record;                  /* the copy once more, with the lock of whoever may run hooks */
     int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */

@@ -84,13 +84,14 @@ int bh_caps_keep(uint64_t caps)
     return r < 0 ? r : apply(CAPNG_SELECT_CAPS);
 }
 
-uint64_t bh_caps_all(void)
+uint64_t bh_caps_bounding(void)
 {
-    unsigned last = 0;
+    uint64_t caps = 0;
+    int has;
 
-    while (prctl(PR_CAPBSET_READ, last + 1) >= 0)
-        last++;
-    return (UINT64_C(2) << last) - 1;
+    for (unsigned i = 0; (has = prctl(PR_CAPBSET_READ, i)) >= 0; i++)
+        caps |= (uint64_t)has << i;
+    return caps;
 }
 
 int bh_caps_ordinary(uint64_t caps)

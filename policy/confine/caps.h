@@ -34,8 +34,8 @@ int bh_caps_finish(uint64_t caps);
  * ambient. What it starts may have as much as its bounding set. 0 or -errno. */
 int bh_caps_keep(uint64_t caps);
 
-/* All that this kernel knows. */
-uint64_t bh_caps_all(void);
+/* The bounding set of the calling process. */
+uint64_t bh_caps_bounding(void);
 
 /* Before a program of the guest gets the uid of an ordinary login: uid 0 means what it always did, nothing is
  * inheritable or ambient, permitted and effective become `caps`. Needs SETPCAP. 0 or -errno. */

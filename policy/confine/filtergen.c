@@ -316,7 +316,7 @@ static int probe_list(const struct bh_profile *profile)
 {
     struct rows rows;
 
-    (void)printf("newest %u\n", BH_SYSCALL_NEWEST);
+    (void)printf("newest %u\nunlisted %u\n", BH_SYSCALL_NEWEST, profile->unlisted);
     collect(profile, &rows);
     for (size_t i = 0; i < rows.n; i++) {
         const struct bh_syscall *row = rows.rows[i];

@@ -20,8 +20,9 @@ struct bh_case {
     uint32_t line; /* from 1 */
     bool allow;
     struct bh_str command;
-    struct bh_str json;    /* with its braces; empty: no arguments */
-    struct bh_str object;  /* an interface or user that the command might list; empty: none */
+    struct bh_str json; /* with its braces; empty: no arguments */
+    struct bh_str
+        object; /* what the command might list or act on; what a program's name leads to; empty: none */
     struct bh_str channel; /* empty: the first one */
     struct bh_str rule;    /* that must decide; empty: any */
 };

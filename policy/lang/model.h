@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <string.h>
+
 #include "policy/lang/patterns.h"
 #include "policy/lang/scan.h"
 #include "policy/lang/settings.h"
@@ -211,6 +213,11 @@ void bh_slice_check_folders(struct bh_model *model, const struct bh_plan *plan, 
 /* The bytes of a slice; may report more. 0 or -ENOMEM. */
 int bh_plan_write(struct bh_model *model, const struct bh_plan *plan, const uint8_t digest[32],
                   struct bh_bytes *ret);
+
+static inline bool bh_rules_same_user(const struct bh_rule_line *a, const struct bh_rule_line *b)
+{
+    return !a->user.ptr == !b->user.ptr && (!a->user.ptr || strcmp(a->user.ptr, b->user.ptr) == 0);
+}
 
 /* Can both rules match one request although they settle it differently? Names the setting, or NULL. */
 const char *bh_rules_conflict(const struct bh_rule_line *a, uint16_t a_verbs, const struct bh_rule_line *b,

@@ -17,9 +17,8 @@ static bool some_paths_meet(const struct bh_rule_line *a, const struct bh_rule_l
 static bool says_otherwise(const struct bh_setting_row *row, const struct bh_rule_line *a,
                            const struct bh_rule_line *b)
 {
-    if (row->type != BH_TYPE_USER)
-        return a->values[row->slot] != b->values[row->slot];
-    return !a->user.ptr != !b->user.ptr || (a->user.ptr && strcmp(a->user.ptr, b->user.ptr) != 0);
+    return row->type == BH_TYPE_USER ? !bh_rules_same_user(a, b)
+                                     : a->values[row->slot] != b->values[row->slot];
 }
 
 const char *bh_rules_conflict(const struct bh_rule_line *a, uint16_t a_verbs, const struct bh_rule_line *b,

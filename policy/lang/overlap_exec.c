@@ -155,7 +155,7 @@ static bool says_otherwise(const struct bh_setting_row *row, const struct bh_rul
     case BH_SLOT_CWD:
         return strcmp(a->exec.cwd.ptr ? a->exec.cwd.ptr : "/", b->exec.cwd.ptr ? b->exec.cwd.ptr : "/") != 0;
     case BH_SLOT_RUN_USER:
-        return !a->user.ptr != !b->user.ptr || (a->user.ptr && strcmp(a->user.ptr, b->user.ptr) != 0);
+        return !bh_rules_same_user(a, b);
     case BH_SLOT_RUN_GROUPS:
         return (a->given ^ b->given) & 1ull << BH_SLOT_RUN_GROUPS ||
                !same_texts(&a->exec.groups, &b->exec.groups);

@@ -9,6 +9,8 @@
 #include "policy/blob.h"
 #include "policy/listed.h"
 
+#define FENCE_PREFIX "fence-" /* of the settings that one row stands for */
+
 enum bh_setting_domain {
     BH_DOMAIN_FILE,   /* in the block of a rule for guest-file-open */
     BH_DOMAIN_NAMES,  /* in the block of a rule for commands that list things by name */

@@ -143,15 +143,13 @@ static int decode_field(struct reader *reader, const struct bh_field *field, cha
     uint8_t present = 1;
     int r = 0;
 
-    if (bh_field_has(field, BH_FIELD_BULK))
-        return 0;
     if (bh_field_has(field, BH_FIELD_OPTIONAL)) {
         r = take_byte(reader, 2, &present);
         if (r < 0)
             return r;
         base[field->has] = (char)present;
     }
-    if (!present)
+    if (!present || bh_field_has(field, BH_FIELD_BULK))
         return 0;
     if (bh_field_has(field, BH_FIELD_LIST))
         return decode_list(reader, field, base);

@@ -118,14 +118,14 @@ static int encode_list(struct writer *writer, const struct bh_field *field, cons
 
 static int encode_field(struct writer *writer, const struct bh_field *field, const char *base)
 {
-    if (bh_field_has(field, BH_FIELD_BULK))
-        return 0;
     if (bh_field_has(field, BH_FIELD_OPTIONAL)) {
         int r = put_byte(writer, 2, base + field->has);
 
         if (r < 0 || !base[field->has])
             return r;
     }
+    if (bh_field_has(field, BH_FIELD_BULK))
+        return 0;
     if (bh_field_has(field, BH_FIELD_LIST))
         return encode_list(writer, field, base);
     return encode_value(writer, field, base + field->offset);

@@ -28,7 +28,7 @@ enum bh_field_flag {
     BH_FIELD_OPTIONAL = 1 << 0, /* has a `bool has_<member>` */
     BH_FIELD_LIST = 1 << 1,     /* `T *<member>; uint32_t n_<member>`, at most `items` */
     BH_FIELD_BULK = 1 << 2,     /* argument: arrives before the call as STAGE frames; return: streamed as DATA
-                                   frames.     Never in the codec's bytes */
+                                   frames. In the codec's bytes stands at most whether it is there */
     BH_FIELD_SECRET = 1 << 3,   /* never logged, never in json-c, wiped after use */
 };
 

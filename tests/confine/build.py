@@ -7,7 +7,9 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", ROOT / "build")).resolve()
 FILTERGEN = BUILD / "policy/confine/bh-filtergen"
-PROFILES = ["audit", "front", "fs", "info", "opener", "policyc", "smart", "spool", "storage", "thaw"]
+PROCESSES = ["audit", "exec", "front", "fs", "info", "opener", "policyc", "smart", "spool", "storage", "thaw"]
+SANDBOXES = ["diag", "minimal", "no_unix"]
+PROFILES = [*PROCESSES, *SANDBOXES]
 
 
 def filtergen(*args):

@@ -4,9 +4,9 @@
  *
  *   sandbox-run KIND UID [OPTION=VALUE...] PROGRAM [ARGUMENT...]
  *
- * Options: net=host, socket=PATH, path=PATH, cwd=PATH, memory=BYTES, pids=N, off=FENCES, required=FENCES,
- * as=UID (the agent is this ordinary user's). PROGRAM is a path without links. Its exit status, 128 + signal,
- * or 125 with a line on standard error that names the step that failed.
+ * Options: net=host, socket=PATH, path=PATH, cwd=PATH, memory=BYTES, pids=N, group=GID, off=FENCES,
+ * required=FENCES, as=UID (the agent is this ordinary user's). PROGRAM is a path without links. Its exit
+ * status, 128 + signal, or 125 with a line on standard error that names the step that failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,10 +34,11 @@
 
 static struct bh_view_path paths[LIST_MAX];
 static const char *sockets[LIST_MAX];
+static gid_t groups[LIST_MAX];
 static uid_t as;
 
 static struct bh_sandbox_plan plan = {
-    .privileged = true, .cwd = "/", .paths = paths, .sockets = sockets, .cgroup = -1
+    .privileged = true, .groups = groups, .cwd = "/", .paths = paths, .sockets = sockets, .cgroup = -1
 };
 
 static _Noreturn void fail(const char *step, int error)
@@ -63,6 +65,10 @@ static void option(const char *name, const char *value)
         plan.off = (uint32_t)strtoul(value, NULL, 0);
     else if (!strcmp(name, "required"))
         plan.required = (uint32_t)strtoul(value, NULL, 0);
+    else if (!strcmp(name, "claim"))
+        plan.program = value;
+    else if (!strcmp(name, "group"))
+        groups[plan.n_groups++] = (gid_t)strtoul(value, NULL, 10);
     else if (!strcmp(name, "as"))
         as = (uid_t)strtoul(value, NULL, 10);
     else
@@ -163,14 +169,16 @@ int main(int argc, char **argv)
         *value = '\0';
         option(argv[first], value + 1);
     }
-    plan.program = argv[first];
-    file = open(plan.program, O_PATH | O_CLOEXEC);
+    if (!plan.program)
+        plan.program = argv[first];
+    file = open(argv[first], O_PATH | O_CLOEXEC);
     if (file < 0)
-        fail(plan.program, errno);
+        fail(argv[first], errno);
     if (as)
         become_somebody();
     else if (plan.kind != BH_SANDBOX_NONE)
         become_worker();
+    (void)umask(077);
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         fail("become undumpable", errno);
     keeper = (pid_t)syscall(SYS_clone, bh_sandbox_namespaces(&plan) | SIGCHLD, 0, 0, 0, 0);

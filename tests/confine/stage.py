@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -36,6 +35,7 @@ COLUMNS = {
     "none/root": ("none", 0, ["net=host"]),
 }
 FOLDER = pathlib.Path("/opt/bulkhead-escape")
+LAUNCHER = pathlib.Path("/run/stage/sandbox-run")
 ABSTRACT = "bulkhead-escape"
 SHM_KEY = 0x42480001
 
@@ -51,7 +51,14 @@ def secret(path):
     path.chmod(0o600)
 
 
+def program(path, content):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755)
+
+
 def build_guest(build):
+    escape, launcher = ((build / "tests/confine" / name).read_bytes() for name in ("escape", "sandbox-run"))
     for path in ("/run", "/root", "/home", "/tmp", "/opt", "/var/lib"):
         cover(path)
         pathlib.Path(path, "secret").write_text("secret\n")
@@ -60,9 +67,9 @@ def build_guest(build):
     subprocess.run(["mount", "--bind", "/run/etc", "/etc"], check=True)
     for path in ("/etc/shadow", "/etc/ssh/ssh_host_ed25519_key", "/etc/bulkhead/policy", "/var/lib/bulkhead/secret"):
         secret(path)
-    FOLDER.mkdir()
-    shutil.copy(build / "tests/confine/escape", FOLDER / "escape")
-    shutil.copy(build / "tests/confine/escape", FOLDER / "suid")
+    program(LAUNCHER, launcher)
+    program(FOLDER / "escape", escape)
+    program(FOLDER / "suid", escape)
     os.chmod(FOLDER / "suid", 0o4755)
 
 
@@ -90,12 +97,12 @@ def shared_memory():
     return lambda: libc.shmctl(segment, 0, None)
 
 
-def attempts(build, column, port, more=()):
+def attempts(column, port):
     kind, uid, options = COLUMNS[column]
     outsider = subprocess.Popen(["sleep", "600"], user=uid, group=uid)
     try:
-        command = [build / "tests/confine/sandbox-run", kind, str(uid), *OPTIONS, *options, FOLDER / "escape",
-                   FOLDER / "suid", str(outsider.pid), str(port), ABSTRACT, str(SHM_KEY), *more]
+        command = [LAUNCHER, kind, str(uid), *OPTIONS, *options, FOLDER / "escape",
+                   FOLDER / "suid", str(outsider.pid), str(port), ABSTRACT, str(SHM_KEY)]
         run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=120)
         assert run.returncode == 0, f"{column}: ended with {run.returncode}"
         return dict(line.split(" ", 1) for line in run.stdout.splitlines())
@@ -111,7 +118,7 @@ def main():
     tcp = listen(("127.0.0.1", 0), family=socket.AF_INET)
     remove = shared_memory()
     try:
-        found = {column: attempts(build, column, tcp.getsockname()[1]) for column in sys.argv[2:] or COLUMNS}
+        found = {column: attempts(column, tcp.getsockname()[1]) for column in sys.argv[2:] or COLUMNS}
     finally:
         remove()
     print(json.dumps(found))

@@ -26,7 +26,8 @@ static const struct {
     { "audit", &bh_filter_audit },     { "front", &bh_filter_front },   { "fs", &bh_filter_fs },
     { "info", &bh_filter_info },       { "opener", &bh_filter_opener }, { "policyc", &bh_filter_policyc },
     { "storage", &bh_filter_storage }, { "thaw", &bh_filter_thaw },     { "smart", &bh_filter_smart },
-    { "spool", &bh_filter_spool },
+    { "exec", &bh_filter_exec },       { "spool", &bh_filter_spool },   { "minimal", &bh_filter_minimal },
+    { "diag", &bh_filter_diag },       { "no_unix", &bh_filter_no_unix },
 };
 
 static long call(char mode, uint64_t number, const uint64_t args[static 6])
@@ -36,7 +37,8 @@ static long call(char mode, uint64_t number, const uint64_t args[static 6])
         long result;
 
         __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(0L), "c"(0L), "d"(0L) : "memory");
-        return result;
+        errno = result < 0 ? (int)-result : 0;
+        return result < 0 ? -1 : result;
     }
 #endif
     (void)mode;

@@ -24,7 +24,7 @@ NEVER_HERE = SILENT | {"guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "g
                        "guest-ssh-remove-authorized-keys"}
 # Commands that this build does not have yet. Each must be answered as unknown, and leave this list when it comes.
 NOT_SERVED = NEVER_HERE - {"guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fstrim"} | {
-    "guest-exec", "guest-exec-status", "guest-ssh-get-authorized-keys"}
+    "guest-ssh-get-authorized-keys"}
 LIBVIRT_REPLY_MAX = 10 * MIB
 KUBEVIRT_TEN = {"guest-ping", "guest-get-time", "guest-info", "guest-shutdown", "guest-network-get-interfaces", "guest-get-fsinfo",
                 "guest-get-host-name", "guest-get-users", "guest-get-timezone", "guest-get-osinfo"}

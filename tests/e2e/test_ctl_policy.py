@@ -302,10 +302,10 @@ ICE = 'rule ice: allow @freeze, @trim {\n mount beneath "/data"\n exclude beneat
 DIFFS = [
     ("allow @sync\n", "allow @sync\n", "same", []),
     ("allow @sync, @info\n", "allow @info\nallow @sync\n", "same", []),
-    ("allow @sync\n", "allow @sync, @exec\n", "wider", ["main: + guest-exec is granted now, by rule /", "guest-exec-status"]),
-    ("allow @sync, @exec\n", "allow @sync\n", "narrower", ["main: - guest-exec is not granted any more"]),
-    ("allow @sync, @exec\n", "allow @sync, @trim\n", "wider", ["- guest-exec ", "+ guest-fstrim"]),
-    ("allow @exec\n", "allow @exec\ndeny guest-exec\n", "narrower", ["- guest-exec is not"]),
+    ("allow @sync\n", "allow @sync, @hotplug\n", "wider", ["main: + guest-set-vcpus is granted now, by rule /", "guest-set-memory-blocks"]),
+    ("allow @sync, @hotplug\n", "allow @sync\n", "narrower", ["main: - guest-set-vcpus is not granted any more"]),
+    ("allow @sync, @hotplug\n", "allow @sync, @trim\n", "wider", ["- guest-set-vcpus ", "+ guest-fstrim"]),
+    ("allow @hotplug\n", "allow @hotplug\ndeny guest-set-vcpus\n", "narrower", ["- guest-set-vcpus is not"]),
     ("", "", "same", []),
     ("", LOGS, "wider", ["+ guest-file-open is granted now", "+ guest-file-read"]),
     (LOGS, LOGS, "same", []),
@@ -446,7 +446,7 @@ def test_diff_errors(folder):
 def test_diff_with_the_running_policy(folder, start):
     text = HEAD + "allow @sync\n" + LOGS
     agent = start(text)
-    agent.write_policy(HEAD + "allow @sync, @exec\n" + LOGS)  # the file has changed since
+    agent.write_policy(HEAD + "allow @sync, @hotplug\n" + LOGS)  # the file has changed since
     def diff(*words):
         return agent.ctl("policy", "diff", "--state-dir", agent.folder, *words, check=False)
     assert diff("--running", agent.policy).stdout.splitlines()[-1] == "wider"
@@ -466,11 +466,11 @@ def test_check_warns_of_what_equals_root(folder):
         return [line for line in done.stdout.splitlines() if "equal to root" in line]
 
     assert "sets the password of every account, adds SSH keys to every account" in lines("rhel")[0]
-    assert len(lines("open")) == 2 and "runs every program" in lines("open")[0] and "writes every file" in lines("open")[1]
+    assert len(lines("open")) == 3 and "writes every file" in lines("open")[1] and "runs every program" in lines("open")[2]
     for name in ("standard", "cloud", "backup", "inventory", "fallback"):
         assert lines(name) == []
-    text = HEAD + "channel main\nchannel local\nchannel b virtio:b\nallow @password on local\nallow @exec on b\nallow @exec on main\n" \
-        "deny guest-exec on main\n"
+    text = HEAD + "channel main\nchannel local\nchannel b virtio:b\nallow @password on local\nallow @password on b\nallow @password on main\n" \
+        "deny @password on main\n"
     policy = write(folder / "policy", text)
     assert len(lines(policy)) == 1 and f"{policy}:7: " in lines(policy)[0] and "channel 'b'" in lines(policy)[0]
     assert lines("--channel", "main", policy) == [] and lines("--channel", "local", policy) == []

@@ -37,7 +37,7 @@ DROP_INS = [text for text in POLICIES if "commands" not in text]
 
 
 def test_there_are_examples():
-    assert len(WHOLE) == 5 and len(DROP_INS) == 1
+    assert len(WHOLE) == 6 and len(DROP_INS) == 1
 
 
 def test_examples_show_each_setting_condition_and_method():
@@ -49,12 +49,15 @@ def test_examples_show_each_setting_condition_and_method():
     assert {"virtio", "unix-listen", "isa-serial", "vsock-listen"} <= words
 
 
-@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels", "man-other-ways", "man-mounts"])
+@pytest.mark.parametrize("text", WHOLE, ids=["readme", "man-one-channel", "man-two-channels", "man-other-ways", "man-mounts",
+                                              "man-programs"])
 def test_policy_compiles(folder, text):
     (folder / "policy").write_text(text)
     done = ctl("policy", "check", "--json", folder / "policy")
     answer = json.loads(done.stdout)
-    assert done.returncode == 0 and answer["good"] and answer["findings"] == [], done.stdout
+    warned = [row["text"] for row in answer["findings"]]
+    assert done.returncode == 0 and answer["good"] and len(warned) == text.count('"/run/systemd/private"'), done.stdout
+    assert all("gives its program the socket /run/systemd/private" in line for line in warned)
 
 
 def test_drop_in_compiles_beside_the_policy_of_two_channels(folder):
@@ -91,6 +94,25 @@ def test_the_mounts_of_the_manual(folder):
         assert (answer["verdict"], answer["required"]) == (verdict, required), (channel, mount, answer)
     thaw = ["policy", "explain", "--policy", folder / "policy", "guest-fsfreeze-thaw", "--channel"]
     assert [ctl(*thaw, channel).returncode for channel in ("backup", "main")] == [0, 0]
+
+
+def test_the_programs_of_the_manual(folder):
+    (folder / "policy").write_text(WHOLE[5])
+    for channel, words, verdict in [
+            ("provider", ["path=/usr/bin/systemctl", "arg=restart", "arg=nginx.service"], "restart-nginx"),
+            ("provider", ["path=/usr/bin/systemctl", "arg=stop", "arg=nginx.service"], ""),
+            ("provider", ["path=/usr/bin/df", "arg=-h", "arg=/srv/www"], "disks"),
+            ("provider", ["path=/usr/bin/df", "arg=-a"], ""),
+            ("provider", ["path=/usr/bin/df", "env=LANG=C"], "disks"),
+            ("provider", ["path=/usr/bin/df", "env=LD_PRELOAD=/x"], ""),
+            ("app", ["path=/usr/local/bin/import", "arg=--batch", "arg=7", "arg=app-1.csv", "arg=-v"], "import"),
+            ("app", ["path=/usr/local/bin/import", "arg=--batch", "arg=501", "arg=app-1.csv"], ""),
+            ("app", ["path=/usr/bin/df"], ""),
+            ("local", ["path=/usr/bin/apt-get", "arg=update"], "upgrade"),
+            ("local", ["path=/usr/bin/apt-get", "arg=update", "arg=-o"], "")]:
+        answer = json.loads(ctl("policy", "explain", "--policy", folder / "policy", "--channel", channel, "--json", "guest-exec",
+                                *words).stdout)
+        assert (answer["verdict"], answer["rule"]) == ("allow" if verdict else "deny", verdict), (channel, words, answer)
 
 
 @pytest.mark.root

@@ -26,6 +26,32 @@ static void ask_of_mounts(const struct bh_policy *policy, unsigned command)
     }
 }
 
+static void ask_of_programs(const struct bh_policy *policy)
+{
+    static const char *const programs[] = { "/usr/bin/systemctl", "/opt/x", "/bin/sh", "x", "" };
+    static const struct bh_str args[] = { BH_STR("restart"), BH_STR("-1"), BH_STR("/srv/x"), BH_STR("--"),
+                                          BH_STR("") };
+    static const struct bh_str env[] = { BH_STR("LANG=C"), BH_STR("LD_X=") };
+
+    for (uint32_t sandbox = 0; sandbox <= BH_SANDBOX_NONE; sandbox++)
+        (void)bh_policy_has_sandbox(policy, sandbox);
+    for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        for (uint32_t n = 0; n <= 5; n++) {
+            struct bh_exec_object object = { .path = { programs[i], (uint32_t)strlen(programs[i]) },
+                                             .args = args,
+                                             .env = env,
+                                             .n_args = n,
+                                             .n_env = n % 3,
+                                             .has_input = n & 1 };
+            struct bh_decision decision;
+
+            object.resolved = n & 2 ? object.path : (struct bh_str){ 0 };
+            decision = bh_policy_exec(policy, &object, NULL);
+            if (decision.verdict == BH_VERDICT_ALLOW && policy->rules[decision.rule].exec == BH_NO_EXEC)
+                abort();
+        }
+}
+
 static void ask(const struct bh_policy *policy)
 {
     static const char *const paths[] = { "/", "/a/b", "/var/log/x", "a", "" };
@@ -35,6 +61,7 @@ static void ask(const struct bh_policy *policy)
         (void)bh_policy_name(policy, command, (struct bh_str)BH_STR("eth0:1"), NULL);
         ask_of_mounts(policy, command);
     }
+    ask_of_programs(policy);
     for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         for (uint32_t verbs = 0; verbs <= BH_VERB_ALL; verbs++) {
             struct bh_file_object file = { .path = { paths[i], (uint32_t)strlen(paths[i]) },

@@ -144,10 +144,18 @@ def test_limits_are_in_the_manual(path, name, unit, sentence):
 @pytest.mark.parametrize("setting,name,unit,sentence", [
     ("handle-idle", "BH_IDLE_MAX_S", 86400, "at most {}d"),
     ("freeze-timeout", "BH_FREEZE_TIMEOUT_MAX_S", 86400, "at most {}d"),
-    ("hook-timeout", "BH_HOOK_TIMEOUT_MAX_S", 3600, "at most {}h")])
+    ("hook-timeout", "BH_HOOK_TIMEOUT_MAX_S", 3600, "at most {}h"),
+    ("exec-idle", "BH_IDLE_MAX_S", 86400, "at most {}d"),
+    ("timeout", "BH_EXEC_TIMEOUT_MAX_S", 86400, "at most {}d"),
+    ("output", "BH_EXEC_OUTPUT_MAX", 1 << 20, "at most {}M"),
+    ("pids", "BH_EXEC_PIDS_INITIAL", 1, "default {} in"),
+    ("pids", "BH_EXEC_PIDS_MAX", 1, "At most {}."),
+    ("rate", "BH_RATES_MAX", 1, "At most {} rules of a channel"),
+    ("concurrent", "BH_EXEC_CONCURRENT_MAX", 1, "at most {},")])
 def test_bounds_of_settings_are_in_the_manual(setting, name, unit, sentence):
     page = re.sub(r"\s+", " ", plain("bulkhead-policy.5").split(f".BI {setting} ")[-1].split(".TP")[0])
-    assert sentence.format(number("policy/blob.h", name) // unit) in page
+    path = "protocol/wire/boot.h" if name == "BH_RATES_MAX" else "policy/blob.h"
+    assert sentence.format(number(path, name) // unit) in page
 
 
 def test_deadlines_are_in_the_reference():

@@ -58,6 +58,11 @@ class Batch:
                 path = request["path"].encode()
                 self.send(f"open {request['channel']} {request['verbs']} {int(request['found'])} {int(request['regular'])} "
                           f"{request['user'] or '-'} {len(path)}", path)
+            elif "exec" in request:
+                asked = request["exec"]
+                texts = [text.encode() for text in [asked["path"], asked["resolved"], *asked["args"], *asked["env"]]]
+                self.send(f"exec {request['channel']} {int(asked['input'])} {len(asked['args'])} {len(asked['env'])} "
+                          + " ".join(str(len(text)) for text in texts), b"".join(texts))
             elif "mount" in request:
                 mount = request["mount"].encode()
                 self.send(f"{request.get('ask', 'mount')} {request['channel']} {request['command']} {len(mount)}", mount)

@@ -12,6 +12,8 @@
  *   mount CHANNEL COMMAND LEN      then LEN bytes: a mount point; prints verdict and rule
  *   required CHANNEL COMMAND LEN   the same, but prints "required" or "optional" for "allow", and no rule
  *   open CHANNEL VERBS FOUND REGULAR USER LEN   then LEN bytes: the path; prints verdict and rule
+ *   exec CHANNEL INPUT ARGS ENV LEN...   then the bytes of all: path, resolved path, that many arguments and
+ *                                        variables; prints verdict and rule
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -212,6 +214,34 @@ static void open_file(struct batch *batch, char **line)
     print_decision(policy, bh_policy_file(policy, &file, NULL));
 }
 
+#define TEXTS_MAX 64
+
+static void judge_exec(struct batch *batch, char **line)
+{
+    const struct bh_policy *policy = &batch->policies[find_channel(batch, word(line))];
+    struct bh_exec_object object = { .has_input = number(word(line)) };
+    struct bh_str texts[TEXTS_MAX], all;
+    size_t n = 0, bytes = 0;
+
+    object.n_args = (uint32_t)number(word(line));
+    object.n_env = (uint32_t)number(word(line));
+    for (const char *len; (len = word(line)) != NULL; bytes += texts[n++].len) {
+        if (n == TEXTS_MAX)
+            bad("too many texts");
+        texts[n].len = (uint32_t)number(len);
+    }
+    all = read_bytes(&batch->arena, bytes);
+    for (size_t i = 0, at = 0; i < n; at += texts[i++].len)
+        texts[i].ptr = all.ptr + at;
+    if (n != 2 + object.n_args + object.n_env)
+        bad("another number of texts");
+    object.path = texts[0];
+    object.resolved = texts[1];
+    object.args = texts + 2;
+    object.env = texts + 2 + object.n_args;
+    print_decision(policy, bh_policy_exec(policy, &object, NULL));
+}
+
 static void run(struct batch *batch, const char *command, char **line)
 {
     if (strcmp(command, "compile") == 0)
@@ -228,6 +258,8 @@ static void run(struct batch *batch, const char *command, char **line)
         judge_mount(batch, line, *command == 'r');
     else if (strcmp(command, "open") == 0)
         open_file(batch, line);
+    else if (strcmp(command, "exec") == 0)
+        judge_exec(batch, line);
     else
         bad("an unknown job");
 }

@@ -7,6 +7,7 @@ makes policy text of it. Nothing is compiled, indexed or narrowed: each request 
 import json
 import re
 
+import model_exec
 from batch import ROOT
 
 SCHEMA = json.loads((ROOT / "protocol" / "schema.json").read_text())
@@ -15,6 +16,7 @@ CLASSES = {name: set(entry["classes"]) for name, entry in SCHEMA["commands"].ite
 ALL_CLASSES = list(SCHEMA["classes"])
 FILE_CLASSES = {"@file-read", "@file-write"}
 OPEN = "guest-file-open"
+EXEC = "guest-exec"
 VERBS = {"read": 1, "write": 2, "create": 4, "truncate": 8, "append": 16}
 ALL_VERBS = 31
 FOPEN = [1, 2 | 4 | 8, 4 | 16, 1 | 2, 1 | 2 | 4 | 8, 1 | 4 | 16]
@@ -46,6 +48,10 @@ def names(rule, command):
     targets = set(rule["targets"])
     if rule["effect"] == "deny" and has_block(rule):
         return command == OPEN
+    if rule["effect"] == "deny" and rule["exec"]:
+        return command == EXEC
+    if rule["effect"] == "allow" and EXEC in targets and command == "guest-exec-status":
+        return True
     if rule["effect"] == "deny" and rule["mounts"] and command not in MOUNTING:
         return False
     if command in targets:
@@ -89,9 +95,12 @@ def covers(rule, mount):
     return (not limited or mount_matches(rule, "mount", mount)) and not mount_matches(rule, "exclude", mount)
 
 
-def allow_matches(policy, rule, request):
+def allow_matches(policy, rule, request, by_path=False):
     if request["command"] in MOUNTING:
         return "mount" not in request or covers(rule, request["mount"])
+    if request["command"] == EXEC:
+        return model_exec.exists(rule["exec"], ACCOUNTS) and \
+            ("exec" not in request or model_exec.allow_matches(rule["exec"], request["exec"], by_path))
     if request["command"] != OPEN:
         return not rule["names"] or "listed" not in request or some_name_matches(rule, request["listed"])
     verbs = request["verbs"]
@@ -110,6 +119,8 @@ def allow_matches(policy, rule, request):
 def deny_matches(rule, request):
     if request["command"] in MOUNTING and rule["mounts"]:
         return "mount" in request and (not is_clean(request["mount"]) or mount_matches(rule, "mount", request["mount"]))
+    if request["command"] == EXEC and rule["exec"]:
+        return model_exec.deny_matches(rule["exec"], request.get("exec"))
     if request["command"] != OPEN:
         return not rule["names"] or ("listed" in request and some_name_matches(rule, request["listed"]))
     if request["verbs"] and not request["verbs"] & rule_verbs(rule):
@@ -151,6 +162,8 @@ def decide(policy, request):
         return "no-rule", {"-"}
     denies = [rule for rule in rules if rule["effect"] == "deny" and deny_matches(rule, request)]
     left = {rule["name"] for rule in allows if all(rule["name"] in deny["except"] for deny in denies)}
+    if "exec" in request:  # the name that the client says goes before the one that it leads to
+        left = {rule["name"] for rule in allows if rule["name"] in left and allow_matches(policy, rule, request, True)} or left
     if left and request.get("ask") == "required":
         required = command in FREEZING and is_clean(request["mount"]) and \
             any(mount_matches(rule, "required", request["mount"]) for rule in allows)
@@ -172,6 +185,20 @@ def disagreement(policy, request):
     return None
 
 
+def exec_disagreement(policy, request):
+    """The same of an execution: rules that match under the name that the client says, else under the other."""
+    matching = []
+    for by_path in (True, False):
+        matching = matching or [rule for file in policy["files"] for rule in file
+                                if rule["effect"] == "allow" and holds_on(rule, request["channel"]) and names(rule, EXEC) and
+                                model_exec.allow_matches(rule["exec"], request["exec"], by_path)]
+    for a in matching:
+        for b in matching:
+            if model_exec.settled(a["exec"]) != model_exec.settled(b["exec"]):
+                return a["name"], b["name"]
+    return None
+
+
 # ---- text
 
 def render_rule(rule):
@@ -186,6 +213,8 @@ def render_rule(rule):
         lines.append(f"    {rule['lists']} " + " ".join(f'"{name}"' for name in rule["names"]))
     if rule["verbs"]:
         lines.append(f"    verbs {' '.join(rule['verbs'])}")
+    if rule["exec"]:
+        lines += model_exec.render(rule["exec"], rule["effect"] == "deny")
     lines += [f"    {setting} {rule[setting]}" for setting, initial in AGREE.items() if rule[setting] != initial]
     return text + (" {\n" + "\n".join(lines) + "\n}" if lines else "") + "\n"
 
@@ -253,13 +282,25 @@ def random_mounts(random, effect):
 def random_settings(random):
     return {"user": random.choice(["root", "www", "www", "ghost"]), "max-size": random.choice(["0", "0", "4096"]),
             "create-mode": random.choice(["0600", "0640"]), "types": random.choice(["regular", "any"]),
-            "symlinks": random.choice(["refuse", "trusted", "follow"])}
+            "symlinks": random.choice(["refuse", "trusted", "follow"]), "exec": model_exec.random_settings(random)}
+
+
+def random_exec_rule(random, policy, rule, settings):
+    rule["targets"] = random.choice([[EXEC], ["@exec"], [EXEC, "guest-exec-status"]])
+    if len(policy["channels"]) > 1:
+        rule["on"] = random.sample(sorted(policy["channels"]), random.randint(1, len(policy["channels"])))
+    if rule["effect"] == "deny" and random.random() < 0.4:
+        rule["except"] = [f"r{random.randint(0, 12)}" for _ in range(random.randint(1, 3))]
+    rule["exec"] = model_exec.random_exec(random, settings.get("exec") or model_exec.random_settings(random))
+    return rule
 
 
 def random_rule(random, policy, number, settings):
     """A rule that is valid by itself."""
     rule = {"name": f"r{number}", "effect": random.choice(["allow", "allow", "deny"]), "except": [], "paths": [], "verbs": [],
-            "on": [], "lists": None, "names": [], "mounts": [], **AGREE}
+            "on": [], "lists": None, "names": [], "mounts": [], "exec": None, **AGREE}
+    if random.random() < 0.3:
+        return random_exec_rule(random, policy, rule, settings)
     files = random.random() < 0.6
     rule["targets"] = random_targets(random, files)
     if len(policy["channels"]) > 1 and (rule["effect"] == "allow" or random.random() < 0.5):
@@ -283,7 +324,7 @@ def random_rule(random, policy, number, settings):
     if OPEN in rule["targets"] and not rule["verbs"]:
         rule["verbs"] = ["read"]
     if files:
-        rule.update({name: value for name, value in settings.items() if rule_verbs(rule) & MATTERS.get(name, ALL_VERBS)})
+        rule.update({name: value for name, value in settings.items() if name != "exec" and rule_verbs(rule) & MATTERS.get(name, ALL_VERBS)})
     return rule
 
 
@@ -337,6 +378,9 @@ def random_request(random, policy):
         return request
     if random.random() < 0.3:
         return random_mount(random, policy, request)
+    execs = [rule["exec"] for file in policy["files"] for rule in file if rule["exec"] and holds_on(rule, request["channel"])]
+    if random.random() < (0.5 if execs else 0.1):
+        return {**request, "command": EXEC, "exec": model_exec.random_asked(random, execs)}
     if random.random() < 0.3:
         request["command"] = random.choice(COMMANDS + ["guest-unknown"])
         if request["command"] != OPEN:

@@ -15,7 +15,7 @@ from batch import Batch
 PAIRS = int(os.environ.get("BH_RANDOM_PAIRS", "200000"))
 SEED = int(os.environ.get("BH_RANDOM_SEED", random.SystemRandom().randrange(1 << 32)))
 REQUESTS = 80
-CONFLICT = "can both match one file"
+CONFLICT = "can both match one "
 
 
 @pytest.fixture
@@ -70,23 +70,30 @@ def test_same_verdict_and_rule(batch):
         for request, (verdict, rule) in zip(requests, batch.decide(requests)):
             expected, names = model.decide(policy, request)
             assert (verdict, rule in names) == (expected, True), (SEED, policy, request, rule, names)
-            seen[verdict] = seen.get(verdict, 0) + 1
+            kind = verdict + (" exec" if "exec" in request else "")
+            seen[kind] = seen.get(kind, 0) + 1
     if PAIRS >= 20000:
-        assert set(seen) == {"allow", "not-granted", "no-rule", "denied", "required", "optional"}, seen
+        assert set(seen) == {"allow", "not-granted", "no-rule", "denied", "required", "optional", "allow exec", "not-granted exec",
+                             "no-rule exec", "denied exec"}, seen
+        assert seen["allow exec"] > PAIRS * 0.01, seen
         assert sum(seen.values()) > PAIRS * 0.9, (seen, refused)
 
 
 def test_what_compiles_does_not_disagree(batch):
     """No request of a policy that compiled matches two rules that settle it differently; and some policies are refused."""
-    refused = 0
+    refused = {"file": 0, "execution": 0}
     for _, policy, requests in runs(1):
-        if not compiles(batch, policy):
-            refused += 1
+        done, findings = batch.compile(model.render(policy))
+        for what in refused:
+            refused[what] += any(CONFLICT + what in line for line in findings)
+        if not done:
             continue
         for request in requests:
             if request["command"] == model.OPEN and model.under_ceiling(policy, request["channel"], model.OPEN):
                 assert model.disagreement(policy, request) is None, (SEED, policy, request)
-    assert refused > 0 or PAIRS < 20000
+            if "exec" in request and model.under_ceiling(policy, request["channel"], model.EXEC):
+                assert model.exec_disagreement(policy, request) is None, (SEED, policy, request)
+    assert all(refused.values()) or PAIRS < 20000, refused
 
 
 def test_a_deny_never_allows(batch):

@@ -27,6 +27,10 @@ def request(command, arguments, listed):
         return {"channel": "main", "command": command, "mount": listed}
     if listed:
         return {"channel": "main", "command": command, "listed": listed}
+    if command == model.EXEC:
+        return {"channel": "main", "command": command,
+                "exec": {"path": arguments["path"], "resolved": arguments["path"], "args": arguments.get("arg", []),
+                         "env": arguments.get("env", []), "input": "input-data" in arguments}}
     return {"channel": "main", "command": command, "path": arguments.get("path"), "found": False, "regular": True,
             "user": None, "verbs": MODES[arguments.get("mode", "r")]} if command == model.OPEN else {
                 "channel": "main", "command": command}

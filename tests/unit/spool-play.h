@@ -8,6 +8,7 @@
 
 #include "tests/unit/worker-talk.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -42,6 +43,9 @@ static inline void serve_spool(int control, int peer)
     place(control, peer);
     (void)close(front);
     (void)close(supervisor);
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* what the test has freed is none of the spool's memory */
+#endif
     settings[BH_SET_EXEC_IDLE_S] = idle_s;
     bh_spool_hooks.prepare(&worker);
     _exit(bh_worker_serve(&worker, &bh_spool_hooks));
@@ -286,6 +290,22 @@ static inline void list(struct bh_bulkhead_exec_list_ret *ret)
     bh_arena_reset(&arena);
     send_frame(BH_FRAME_CALL, LIST, id, 0, NULL, 0);
     assert_int_equal(receive(LIST, ret), 0);
+}
+
+/* Until so many bytes of its output have come, or SOON_MS have passed. */
+static inline void await_bytes(uint64_t number, uint64_t bytes)
+{
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + SOON_MS, now = 0;
+    struct bh_bulkhead_exec_list_ret ret = { 0 };
+
+    while (bh_clock_ms(CLOCK_MONOTONIC) < until && now < bytes) {
+        list(&ret);
+        for (uint32_t i = 0; i < ret.n_value; i++)
+            if (ret.value[i].pid == (int64_t)number)
+                now = ret.value[i].out_bytes;
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(now, bytes);
 }
 
 /* The next record of this kind; others are passed over. */

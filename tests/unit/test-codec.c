@@ -103,9 +103,9 @@ static void draw_struct(const struct bh_type *type, struct bh_arena *arena, char
         uint32_t n = 1;
         char *elements = out + field->offset;
 
-        if (bh_field_has(field, BH_FIELD_BULK))
-            continue;
         if (bh_field_has(field, BH_FIELD_OPTIONAL) && !(out[field->has] = (char)draw(2)))
+            continue;
+        if (bh_field_has(field, BH_FIELD_BULK))
             continue;
         if (bh_field_has(field, BH_FIELD_LIST)) {
             n = (uint32_t)draw(field->items < 4 ? field->items + UINT64_C(1) : 4);
@@ -401,6 +401,25 @@ static void test_bulk_takes_no_bytes(void **state)
     assert_true(out.eof);
 }
 
+/* It arrives apart; whether the client has sent it, empty or not, stands in the call. */
+static void test_optional_bulk_is_told_of(void **state)
+{
+    _cleanup_arena_ struct bh_arena arena;
+    const struct bh_type *type = bh_commands[BH_CMD_GUEST_EXEC].args;
+    struct bh_bytes bytes;
+
+    (void)state;
+    bh_arena_init(&arena, ARENA);
+    for (unsigned has = 0; has < 2; has++) {
+        struct bh_guest_exec_args value = { .path = BH_STR("/bin/cat"), .has_input_data = has }, out = { 0 };
+
+        assert_int_equal(bh_encode(type, &value, SIZE_MAX, &arena, &bytes), 0);
+        assert_int_equal(decode(type, bytes.ptr, bytes.len, &arena, &out), 0);
+        assert_int_equal(out.has_input_data, has);
+        assert_null(out.input_data.ptr);
+    }
+}
+
 static void test_strings_end_in_nul(void **state)
 {
     _cleanup_arena_ struct bh_arena arena;
@@ -501,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_limited),
         cmocka_unit_test(test_short_message_claims_long_list),
         cmocka_unit_test(test_bulk_takes_no_bytes),
+        cmocka_unit_test(test_optional_bulk_is_told_of),
         cmocka_unit_test(test_strings_end_in_nul),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_tables),

@@ -211,13 +211,13 @@ static void remarks(void **state)
 
     (void)state;
     bh_line_segment(&line, &segment);
-    bh_line_gap(&line, "main/fs", 0, 258, 770);
+    bh_line_gap(&line, "main/fs", 0, BH_SOURCES_MAX + 2, 3 * BH_SOURCES_MAX + 2);
     bh_line_event(&line, 0, "x\ny");
     buffer[line.len] = '\0';
     assert_non_null(strstr(
         buffer, "\"kind\":\"segment\",\"format\":1,\"segment\":2,\"previous\":1,\"previous-size\":77"));
     assert_non_null(strstr(buffer, "\"steps\":5,\"started\":\"1970-01-01T00:00:00.000000Z\""));
-    assert_non_null(strstr(buffer, "\"kind\":\"gap\",\"from\":258,\"to\":770,\"count\":3"));
+    assert_non_null(strstr(buffer, "\"kind\":\"gap\",\"from\":514,\"to\":1538,\"count\":3"));
     assert_non_null(strstr(buffer, "\"kind\":\"event\",\"text\":\"x\\u000ay\""));
 }
 

@@ -202,6 +202,52 @@ static void test_input(void **state)
     drop_played(&played);
 }
 
+static void test_program_that_does_not_read(void **state)
+{
+    struct played played;
+    int64_t n = 0;
+
+    (void)state;
+    start(0);
+    played = play(WAITING, 1); /* it was started without input */
+    assert_int_equal(write_input(played.number, "a", 1, false, &n), BH_E_NOT_SUPPORTED);
+    drop_played(&played);
+    played = play(WAITING | BH_SPOOL_IN, 1);
+    assert_int_equal(write_input(played.number, "a", 1, false, &n), 0);
+    close_end(&played.in);
+    assert_int_equal(write_input(played.number, "b", 1, false, &n), BH_E_KERNEL);
+    assert_non_null(strstr(error.text, "does not read its input any more"));
+    assert_int_equal(write_input(played.number, "b", 1, false, &n), BH_E_NOT_SUPPORTED);
+    assert_int_equal(write_input(4, "b", 1, false, &n), BH_E_BAD_PID);
+    drop_played(&played);
+}
+
+/* What does not fit is to be sent again, and the end comes only behind it. */
+static void test_input_as_much_as_fits(void **state)
+{
+    char *bytes = malloc(MIB), *got = malloc(MIB);
+    struct played played;
+    int64_t n = 0, m = 0;
+
+    (void)state;
+    memset(bytes, 'i', MIB);
+    start(0);
+    played = play(WAITING | BH_SPOOL_IN, 1);
+    assert_int_equal(write_input(played.number, bytes, MIB, true, &n), 0);
+    assert_in_range(n, 4096, MIB - 1);
+    assert_int_equal(write_input(played.number, "z", 1, false, &m), 0);
+    assert_int_equal(m, 0);
+    for (int64_t left = n; left > 0;)
+        left -= read(played.in, got, MIB);
+    assert_int_equal(write_input(played.number, "z", 1, true, &m), 0);
+    assert_int_equal(m, 1);
+    assert_int_equal(read(played.in, got, MIB), 1);
+    assert_int_equal(read(played.in, got, MIB), 0);
+    drop_played(&played);
+    free(bytes);
+    free(got);
+}
+
 static void test_list(void **state)
 {
     struct bh_bulkhead_exec_list_ret ret = { 0 };
@@ -228,6 +274,103 @@ static void test_list(void **state)
     drop_played(&second);
 }
 
+/* --- what is recorded ------------------------------------------------------------------------ */
+
+static void test_record_of_the_end(void **state)
+{
+    static const char want[] =
+        "standard output: 150 bytes, sha256 "
+        "7595af82ae2fa59cd9bf3b4405d31c69b98de71fed5945fd777d8ab3b393a85f, cut by 50; "
+        "standard error: 0 bytes, sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    struct played played;
+    char bytes[150];
+
+    (void)state;
+    memset(bytes, 'a', sizeof(bytes));
+    start(0);
+    played = play(BOTH, 100);
+    write_to(played.out, bytes, sizeof(bytes));
+    end_played(&played, EXITED(0));
+    assert_true(next_record(BH_RECORD_RESULT));
+    assert_int_equal(records.last.of, 77);
+    assert_int_equal(records.last.command, BH_CMD_GUEST_EXEC);
+    assert_int_equal(records.last.bytes_written, 150);
+    assert_string_equal(records.last.object.ptr, "/bin/prog");
+    assert_string_equal(records.last.rule.ptr, "rule 3");
+    assert_string_equal(records.last.user.ptr, "root");
+    assert_string_equal(records.last.text.ptr, want);
+    played = play(WAITING, 100);
+    end_played(&played, EXITED(0));
+    assert_true(next_record(BH_RECORD_RESULT));
+    assert_int_equal(records.last.command, BH_CMD_BULKHEAD_EXEC);
+    played = play(0, 100); /* nothing is captured: there is nothing to say */
+    end_played(&played, EXITED(0));
+    assert_int_equal(fetch(played.number, &st), 0);
+    assert_false(records_next(&records));
+}
+
+/* Puts together what the records say of a stream; their number. */
+static unsigned gather(const char *name, char *to, size_t *ret_len)
+{
+    char head[64];
+    unsigned n = 0;
+    size_t raw = 0;
+
+    *ret_len = 0;
+    while (records_next(&records)) {
+        const char *text = records.last.text.ptr;
+
+        if (records.last.kind != BH_RECORD_EVENT)
+            break;
+        assert_int_equal(records.last.of, 77);
+        assert_in_range(records.last.text.len, 1, BH_RECORD_TEXT_MAX);
+        (void)snprintf(head, sizeof(head), "%s from byte %zu: ", name, raw);
+        assert_memory_equal(text, head, strlen(head));
+        for (text += strlen(head); *text; text++, raw++) {
+            bool escaped = *text == '\\';
+
+            text += escaped;
+            to[(*ret_len)++] = escaped && *text == '0' ? '\0' : *text;
+        }
+        n++;
+    }
+    return n;
+}
+
+static void check_text(const char *bytes, size_t len, size_t recorded)
+{
+    static char got[2 * BH_SPOOL_RECORDED_MAX];
+    struct played played = play(BH_SPOOL_OUT | BH_SPOOL_RECORD, 10);
+    char tail[64];
+    size_t n;
+
+    write_to(played.out, bytes, len);
+    end_played(&played, EXITED(0));
+    assert_int_equal(fetch(played.number, &st), 0);
+    (void)gather("standard output", got, &n);
+    assert_int_equal(n, recorded);
+    assert_memory_equal(got, bytes, n);
+    assert_int_equal(records.last.kind, BH_RECORD_RESULT);
+    (void)snprintf(tail, sizeof(tail), "; recorded: %zu bytes", recorded);
+    assert_non_null(strstr(records.last.text.ptr, tail));
+}
+
+static void test_text_is_recorded_in_full(void **state)
+{
+    static char bytes[BH_SPOOL_RECORDED_MAX + 100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 7 >> 2);
+    start(0);
+    check_text("", 0, 0);
+    check_text("one\ntwo\\\0three\xff", 15, 15);
+    check_text(bytes, 5000, 5000);
+    check_text(bytes, BH_SPOOL_RECORDED_MAX - 1, BH_SPOOL_RECORDED_MAX - 1);
+    check_text(bytes, BH_SPOOL_RECORDED_MAX, BH_SPOOL_RECORDED_MAX);
+    check_text(bytes, BH_SPOOL_RECORDED_MAX + 1, BH_SPOOL_RECORDED_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -243,6 +386,10 @@ int main(void)
         TEST(test_read_waits_no_longer_than_asked),
         TEST(test_input),
         TEST(test_list),
+        TEST(test_record_of_the_end),
+        TEST(test_text_is_recorded_in_full),
+        TEST(test_program_that_does_not_read),
+        TEST(test_input_as_much_as_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,7 @@ static void move_into_sandbox(const struct bh_sandbox_plan *plan, int fd, const 
 {
     int inside;
 
-    if (bh_sandbox_namespaces(plan) == 0)
+    if (!(bh_sandbox_namespaces(plan) & CLONE_NEWNS))
         return;
     inside = bh_sandbox_reopen(plan, fd, path);
     if (inside < 0 || dup3(inside, fd, O_CLOEXEC) < 0)

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "policy/confine/cgroupfs.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/mem.h"
 #include "workers/lib/tree.h"
@@ -130,7 +131,7 @@ static bool drain(int fd)
 /* No rlimit counts the processes of uid 0: where no cgroup does, they are counted here. */
 static bool counts(const struct bh_sandbox_plan *plan)
 {
-    return plan->pids && plan->uid == 0 && plan->cgroup < 0;
+    return plan->pids && plan->uid == 0 && !(plan->held & BH_CGROUP_PIDS);
 }
 
 /* Milliseconds until the next look, or the time limit; 0: it is up. -1: there is nothing to wait for. */

@@ -6,6 +6,7 @@
  * be sent whole has not begun, and is sent to its successor.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,26 +31,45 @@ static int connect_spawn(struct bh_engine *engine)
     return engine->spawn;
 }
 
+/* The socket does not block, for the supervisor has it too: what does not fit waits here for room. */
+static int send_frame(const struct bh_engine *engine, struct bh_frame *frame, const void *payload, size_t len)
+{
+    struct pollfd room = { .fd = engine->spawn, .events = POLLOUT };
+    int r;
+
+    do
+        r = bh_frame_send(engine->spawn, frame, payload, len);
+    while (r == -EAGAIN && poll(&room, 1, ANSWER_MS) > 0);
+    return r;
+}
+
+/* `data` in as many frames as it takes; `last`: of the flags of the last one. */
+static int send_all(const struct bh_engine *engine, struct bh_frame *frame, const uint8_t *data, size_t len,
+                    uint32_t last)
+{
+    size_t n;
+    int r;
+
+    do {
+        n = len < BH_FRAME_PAYLOAD_MAX ? len : BH_FRAME_PAYLOAD_MAX;
+        frame->flags = n < len ? BH_FRAME_MORE : last;
+        r = send_frame(engine, frame, data, n);
+        data += n;
+        len -= n;
+    } while (r == 0 && len > 0);
+    return r;
+}
+
 /* Sends input and arguments. 0, or -errno: not all of it has gone. */
 static int send_call(struct bh_engine *engine, const struct bh_call *call, const struct bh_bytes *args)
 {
     struct bh_frame frame = { .type = BH_FRAME_STAGE,
                               .command = (uint16_t)(call->command - bh_commands),
                               .id = engine->relayed };
-    struct bh_bytes stage = call->stage;
-    int r = 0;
+    int r = call->stage.len ? send_all(engine, &frame, call->stage.ptr, call->stage.len, BH_FRAME_MORE) : 0;
 
-    while (stage.len > 0 && r == 0) {
-        uint32_t n = stage.len < BH_FRAME_PAYLOAD_MAX ? stage.len : BH_FRAME_PAYLOAD_MAX;
-
-        frame.flags = BH_FRAME_MORE;
-        r = bh_frame_send(engine->spawn, &frame, stage.ptr, n);
-        stage.ptr += n;
-        stage.len -= n;
-    }
     frame.type = BH_FRAME_CALL;
-    frame.flags = 0;
-    return r < 0 ? r : bh_message_send(engine->spawn, &frame, args->ptr, args->len);
+    return r < 0 ? r : send_all(engine, &frame, args->ptr, args->len, 0);
 }
 
 /* One frame of the answer to this call. 0, or -errno. */

@@ -44,9 +44,11 @@ static bool is_sandboxed(const struct bh_sandbox_plan *plan)
 
 int bh_sandbox_namespaces(const struct bh_sandbox_plan *plan)
 {
-    if (!is_sandboxed(plan) || !plan->privileged)
+    int net = plan->host_net ? 0 : CLONE_NEWNET;
+
+    if (plan->kind == BH_SANDBOX_NONE || !plan->privileged)
         return 0;
-    return CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (plan->host_net ? 0 : CLONE_NEWNET);
+    return is_sandboxed(plan) ? CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net : net;
 }
 
 /* A change of the uid for files clears the parent-death signal. */
@@ -63,7 +65,7 @@ int bh_sandbox_build(const struct bh_sandbox_plan *plan, const char **ret_step)
     mode_t mask;
 
     *ret_step = "build the view";
-    if (bh_sandbox_namespaces(plan) == 0)
+    if (!(bh_sandbox_namespaces(plan) & CLONE_NEWNS))
         return 0;
     if (prctl(PR_GET_PDEATHSIG, &death) < 0)
         return -errno;
@@ -80,7 +82,7 @@ int bh_sandbox_reopen(const struct bh_sandbox_plan *plan, int fd, const char *pa
     _cleanup_close_ int seen = -1;
     struct stat meant, found;
 
-    if (bh_sandbox_namespaces(plan) == 0)
+    if (!(bh_sandbox_namespaces(plan) & CLONE_NEWNS))
         return fcntl(fd, F_DUPFD_CLOEXEC, 0);
     seen = bh_openat2(AT_FDCWD, path, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
     if (seen < 0)

@@ -42,6 +42,8 @@ struct bh_sandbox_plan {
     uint32_t pids;   /* 0 = no limit */
     uint32_t cpu;    /* percent of one CPU; 0 = no limit */
     int cgroup;      /* directory of the execution's own cgroup, or -1: limits are rlimits only */
+    uint32_t
+        held; /* limits that the cgroup holds (enum bh_cgroup_controller); for the others the rlimit stands */
     uint32_t required,
         off; /* fences, as the policy says: those without which it does not run, those not to try */
 };

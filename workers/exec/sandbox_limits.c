@@ -10,8 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "protocol/base/fd.h"
-#include "protocol/base/mem.h"
+#include "policy/confine/cgroupfs.h"
 
 static int lower(int resource, uint64_t value)
 {
@@ -28,12 +27,7 @@ static int lower(int resource, uint64_t value)
 
 int bh_sandbox_join(const struct bh_sandbox_plan *plan)
 {
-    _cleanup_close_ int procs = -1;
-
-    if (plan->cgroup < 0)
-        return 0;
-    procs = openat(plan->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    return procs < 0 ? -errno : bh_write_all(procs, "0", 1);
+    return plan->cgroup < 0 ? 0 : bh_cgroup_write(plan->cgroup, "cgroup.procs", "0");
 }
 
 int bh_sandbox_rlimits(const struct bh_sandbox_plan *plan)
@@ -43,9 +37,9 @@ int bh_sandbox_rlimits(const struct bh_sandbox_plan *plan)
 
     if (sandboxed)
         r = lower(RLIMIT_CORE, 0);
-    if (r == 0 && plan->cgroup < 0 && plan->memory)
+    if (r == 0 && !(plan->held & BH_CGROUP_MEMORY) && plan->memory)
         r = lower(RLIMIT_AS, plan->memory);
-    if (r == 0 && plan->cgroup < 0 && plan->pids)
+    if (r == 0 && !(plan->held & BH_CGROUP_PIDS) && plan->pids)
         r = lower(RLIMIT_NPROC, plan->pids);
     return r;
 }

@@ -97,7 +97,7 @@ static const char *const secrets[] = {
 };
 
 struct masks {
-    int root, folder, file;
+    int folder, file;
 };
 
 /* A copy of the mount `source`, which is read-only, over `path`. */
@@ -106,7 +106,7 @@ static int cover(const struct masks *masks, const char *path)
     struct stat st;
     _cleanup_close_ int target = -1, copy = -1;
 
-    target = bh_openat2(masks->root, path, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    target = bh_openat2(AT_FDCWD, path, O_PATH | O_CLOEXEC, RESOLVE_NO_MAGICLINKS);
     if (target == -ENOENT)
         return 0;
     if (target < 0)
@@ -146,7 +146,7 @@ static int open_masks(int scratch, struct masks *ret)
 
 int bh_sandbox_mask(struct bh_tree *tree, const char *scratch)
 {
-    struct masks masks = { tree->root, -1, -1 };
+    struct masks masks = { -1, -1 };
     _cleanup_close_ int place = -1;
     int r = bh_tree_tmpfs(tree, scratch, MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=16k,mode=0700");
 

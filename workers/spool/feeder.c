@@ -265,8 +265,7 @@ bool bh_feeder_serve(struct bh_spool *spool, struct bh_feeder *feeder)
     for (unsigned i = 0; i < BH_SPOOL_FDS_MAX; i++)
         bh_close_p(&fds[i]);
     if (r < 0)
-        bh_log(BH_LOG_ERROR,
-               "what started executions sent a malformed message and is not listened to any more");
+        bh_told_violation(spool);
     if (r <= 0)
         drop(spool, feeder);
     return r > 0;

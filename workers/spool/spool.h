@@ -191,5 +191,8 @@ void bh_told_text(struct bh_spool *spool, struct bh_execution *execution, struct
 /* All is over: what has been written, as sizes and digests. */
 void bh_told_result(struct bh_spool *spool, struct bh_execution *execution);
 
+/* A feeder said what is no message. */
+void bh_told_violation(struct bh_spool *spool);
+
 /* It is forgotten and was not fetched. */
 void bh_told_expired(struct bh_spool *spool, const struct bh_execution *execution);

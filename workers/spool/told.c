@@ -104,6 +104,17 @@ void bh_told_result(struct bh_spool *spool, struct bh_execution *execution)
     (void)bh_audit_send(spool->audit, &record, NULL);
 }
 
+void bh_told_violation(struct bh_spool *spool)
+{
+    struct bh_record record = {
+        .kind = BH_RECORD_EVENT,
+        .command = BH_NO_COMMAND,
+        .text = BH_STR("protocol violation by what starts executions: it is not listened to any more"),
+    };
+
+    (void)bh_audit_send(spool->audit, &record, NULL);
+}
+
 void bh_told_expired(struct bh_spool *spool, const struct bh_execution *execution)
 {
     struct bh_record record = record_of(execution, BH_RECORD_EVENT);

@@ -2,7 +2,7 @@
  * escape SUID OUTSIDER PORT ABSTRACT SHM-KEY [NAME]: tries everything (or one thing), one forked child each,
  * and prints one line per attempt: its name, and "done", the errno's name, or the signal it died of.
  *
- * escape who: ends with EXIT_MAGIC if its effective uid is 0.
+ * escape who: ends with EXIT_MAGIC if its effective uid is 0. escape securebits: ends with those.
  */
 #include "escape.h"
 
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 
     if (argc == 2 && !strcmp(argv[1], "who"))
         return geteuid() == 0 ? EXIT_MAGIC : 0;
+    if (argc == 2 && !strcmp(argv[1], "securebits"))
+        return prctl(PR_GET_SECUREBITS);
     if (argc < 6 || setrlimit(RLIMIT_CORE, &none) < 0)
         return 2;
     world.suid = argv[1];

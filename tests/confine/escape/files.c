@@ -101,6 +101,12 @@ static int make_in_root(const struct world *world)
     return make("/.bulkhead-escape");
 }
 
+static int make_in_run(const struct world *world)
+{
+    (void)world;
+    return make("/run/.bulkhead-escape");
+}
+
 static int make_in_tmp(const struct world *world)
 {
     (void)world;
@@ -242,6 +248,7 @@ const struct attempt attempts_files[] = {
     { "make-in-etc", make_in_etc },
     { "make-in-usr", make_in_usr },
     { "make-in-root", make_in_root },
+    { "make-in-run", make_in_run },
     { "make-in-tmp", make_in_tmp },
     { "make-device", make_device },
     { "make-set-uid", make_set_uid },
