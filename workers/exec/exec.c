@@ -35,7 +35,7 @@ int bh_do_guest_exec(struct bh_call *call, const struct bh_guest_exec_args *args
         .env = args->env,
         .n_env = args->n_env,
         .has_env = args->has_env,
-        .has_input = call->stage.len > 0, /* bulk has no other trace: an empty one is as none */
+        .has_input = args->has_input_data || call->stage.len > 0,
         .capture = args->has_capture_output ? args->capture_output : BH_GUEST_EXEC_ARGS_CAPTURE_OUTPUT_DEFAULT,
     };
 
