@@ -128,28 +128,11 @@ static int check_program(const struct bh_request_to_run *request, struct bh_judg
     return 0;
 }
 
-/* Which of two values of one name holds is for each program to say: only `env any` without a sandbox lets it. */
-static bool names_twice(const struct bh_request_to_run *request, const struct bh_exec_rule *exec)
-{
-    if (exec->flags & BH_EXEC_ANY_ENV && exec->sandbox == BH_SANDBOX_NONE)
-        return false;
-    for (uint32_t i = 0; i < request->n_env; i++)
-        for (uint32_t k = 0; k < i; k++) {
-            size_t len = strcspn(request->env[i].ptr, "=") + 1;
-
-            if (strncmp(request->env[i].ptr, request->env[k].ptr, len) == 0)
-                return true;
-        }
-    return false;
-}
-
 /* Allowed; is it there, is it what the rule wants, and is it its turn? */
 static int check(const struct bh_request_to_run *request, struct bh_judged *judged, int opened)
 {
     int r;
 
-    if (names_twice(request, judged->exec))
-        return bh_refuse(request, BH_E_NO_RULE, judged->rule, judged->path.ptr, "a variable is given twice");
     if (opened < 0)
         return bh_report_failure(request, judged, &(struct bh_start_failure){ .error = -opened });
     if (!(judged->exec->flags & BH_EXEC_ANY_PROGRAM) && judged->program.flaw[0])
