@@ -259,7 +259,7 @@ def test_output_that_nobody_fetches(careless):
             numbers.append(reply["return"]["pid"])
         wait_for(lambda: not carriers("head -c 8388608"), 20, "them to end")
         spool = [row["pid"] for row in agent.processes("spool")]
-        assert memory(spool) < 300 * MIB
+        assert memory(spool) < 160 * MIB
         whole = 0
         for number in numbers:
             reply = poll(client, number)

@@ -129,15 +129,17 @@ def truncated(side, count, stream=1):
 def not_utf8(side):
     """A string of the request that is not UTF-8 is no string, for either; nothing is run."""
     kinds = []
-    for member in (b'"path":"/bin/\xff"', b'"path":"/bin/touch","arg":["%s/\xff"]' % bytes(side.path), b'"path":"/bin/true","env":["A=\xc3"]'):
+    for member in (b'"path":"/bin/\xff"', b'"path":"/bin/touch","arg":["%s/\xff"]' % bytes(side.path),
+                   b'"path":"/bin/true","env":["A=\xc3"]'):
         side.client.send(b'{"execute":"guest-exec","arguments":{%s}}\n' % member)
         kinds.append({row["error"]["class"] for row in side.client.sync()})
     return [sorted(kind) for kind in kinds]
 
 
 LOOP = "for i in 1 2; do echo stdout; echo stderr >&2; done"
-PATHS = ["/bin/invalid-cmd42", "no-such-program", "", "/etc", "/etc/passwd", "/etc/passwd/x", "/bin/true/", "$dir/none/x", "$dir/dangling",
-         "$dir/loop", "$dir/" + "x" * 256, "$dir/not-executable", "./tool", "../tool", "$dir/no-interpreter", "$dir/folder"]
+PATHS = ["/bin/invalid-cmd42", "no-such-program", "", "/etc", "/etc/passwd", "/etc/passwd/x", "/bin/true/", "$dir/none/x",
+         "$dir/dangling", "$dir/loop", "$dir/" + "x" * 256, "$dir/not-executable", "./tool", "../tool",
+         "$dir/no-interpreter", "$dir/folder"]
 FOUND = ["$dir/link", "$dir/hard", "/bin/../bin/true", "//bin//true", "/bin/./true", "$dir/with space", "$dir/\u00e9", "true",
          "$dir/closed/tool"]
 WRONG = [1, None, {}, [], True, 1.5]
@@ -174,10 +176,12 @@ CASES = {
     "output before a signal": [sh("echo out; kill -KILL $$"), sh("echo err >&2; kill -TERM $$")],
     "a child's signal is not the program's": [sh("sh -c 'kill -9 $$'; echo $?")],
     "standard input is empty": [ex("/bin/cat"), sh("readlink /proc/self/fd/0"), ex("/usr/bin/wc", "-c")],
-    "input": [ex("/bin/cat", stdin=b"hello\n"), ex("/bin/cat", stdin=b"x"), ex("/bin/cat", stdin=BYTES), ex("/usr/bin/wc", "-l", stdin=b"\n" * 1000)],
+    "input": [ex("/bin/cat", stdin=b"hello\n"), ex("/bin/cat", stdin=b"x"), ex("/bin/cat", stdin=BYTES),
+              ex("/usr/bin/wc", "-l", stdin=b"\n" * 1000)],
     "input, empty": [ex("/bin/cat", stdin=b""), ex("/usr/bin/wc", "-c", stdin=b"")],
     "input, 1 MiB": [ex("/bin/cat", stdin=MIB_OF), ex("/usr/bin/wc", "-c", stdin=MIB_OF)],
-    "input that nobody reads": [ex("/bin/true", stdin=MIB_OF), ex("/usr/bin/head", "-c", "5", stdin=MIB_OF), sh("exec <&-", stdin=MIB_OF)],
+    "input that nobody reads": [ex("/bin/true", stdin=MIB_OF), ex("/usr/bin/head", "-c", "5", stdin=MIB_OF),
+                                sh("exec <&-", stdin=MIB_OF)],
     "input, base64": [bad(path="/bin/cat", input_data=value) for value in ("!", "aGVs bG8=", "aGVs-G8=", "aGVs\r\nbG8=", "\u00e9")]
     + [ex("/bin/cat") + ({"input-data": "aGVs\nbG8=\n"},), ex("/bin/cat") + ({"input-data": "SGVsbG8"},)],
     "input, kind": [sh("test -p /dev/stdin && echo pipe || echo no pipe", stdin=b"x")],
@@ -221,7 +225,8 @@ CASES = {
     "id": [("guest-exec-status", {"pid": 0}, {}, {"id": value}) for value in (1, "x", None, [1], {"a": 2})],
     "who it is": [sh("id; umask; pwd >/dev/null; grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|Sig(Ign|Blk))' /proc/self/status")],
     "limits": [sh("ulimit -a; cat /proc/self/limits; nice; cat /proc/self/oom_score_adj")],
-    "namespaces": [sh("for n in mnt pid net ipc uts user cgroup; do readlink /proc/self/ns/$n; done; ls -d /root /dev/shm; cat /proc/self/cgroup")],
+    "namespaces": [sh("for n in mnt pid net ipc uts user cgroup; do readlink /proc/self/ns/$n; done"),
+                   sh("ls -d /root /dev/shm; cat /proc/self/cgroup")],
     "descriptors": [sh("ls /proc/$$/fd")],
     "terminal": [sh("test -t 0 || echo none; (: >/dev/tty) 2>/dev/null || echo none")],
     "folder": [ex("/bin/pwd"), sh("echo $PWD", env=[])],
@@ -233,9 +238,10 @@ CASES = {
     "test-qga": [upstream, upstream_invalid],
 }
 
-SCRIPTS = {"tool": "#!/bin/sh\necho tool $#\n", "script": '#!/bin/sh\nprintf "[%s]" "$@"\n', "script-option": "#!/bin/sh -e\nfalse\necho no\n",
-           "script-env": "#!/usr/bin/env sh\necho env $1\n", "script-space": "#! \t/bin/sh  \necho space\n", "no-line": "echo no line $1\n",
-           "script-name": '#!/bin/sh\necho "$0"\n', "empty": "", "no-interpreter": "#!/nonexistent/sh\n", "with space": "#!/bin/sh\necho space\n",
+SCRIPTS = {"tool": "#!/bin/sh\necho tool $#\n", "script": '#!/bin/sh\nprintf "[%s]" "$@"\n', "empty": "",
+           "script-option": "#!/bin/sh -e\nfalse\necho no\n", "script-env": "#!/usr/bin/env sh\necho env $1\n",
+           "script-space": "#! \t/bin/sh  \necho space\n", "no-line": "echo no line $1\n", "script-name": '#!/bin/sh\necho "$0"\n',
+           "no-interpreter": "#!/nonexistent/sh\n", "with space": "#!/bin/sh\necho space\n",
            "\u00e9": "#!/bin/sh\necho accent\n", "closed/tool": "#!/bin/sh\necho closed\n"}
 ARGUMENTS = 'int main(int c, char **v) { while (*++v) printf("[%s]", *v); return 0; }'
 EXITS = "int main(int c, char **v) { return atoi(v[1]); }"

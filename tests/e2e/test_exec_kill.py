@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from execs import MNT, Pair, begin, carriers, copy, finish, is_unknown, mark, nobody_carries, request, rule, run, scratch, serving, trusted_place
+from execs import (MNT, Pair, begin, carriers, copy, finish, is_unknown, mark, nobody_carries, request, rule, run, scratch, serving,
+                   trusted_place)
 from harness import Gone, alive, kill, wait_for
 
 pytestmark = pytest.mark.root
@@ -20,7 +21,8 @@ SANDBOXES = {"minimal": [], "diag": ["sandbox diag"], "plain": ["sandbox plain",
 OF_EXEC = ("minimal", "diag", "plain")
 ROUNDS = 12  # for each victim
 # Whose executions end with a victim. The spool takes results along, nobody's processes.
-TAKES = {"exec": OF_EXEC, "spawn": ("none",), "spool": (), "front": (), "audit": (), "supervisor": tuple(SANDBOXES), "all": tuple(SANDBOXES)}
+TAKES = {"exec": OF_EXEC, "spawn": ("none",), "spool": (), "front": (), "audit": (), "supervisor": tuple(SANDBOXES),
+         "all": tuple(SANDBOXES)}
 STAYS = "setsid sleep 50 >/dev/null 2>&1 & sleep 50 & wait"
 BRIEF = "sleep 0.0{0}; echo out; setsid sleep 0.0{0} & exit 3"
 

@@ -211,7 +211,8 @@ def test_pipelines_work(client):
 
 
 def descriptors(agent):
-    return {row["name"]: len(os.listdir(f"/proc/{row['pid']}/fd")) for row in agent.processes() if row["role"] in ("exec", "spawn", "spool")}
+    rows = [row for row in agent.processes() if row["role"] in ("exec", "spawn", "spool")]
+    return {row["name"]: len(os.listdir(f"/proc/{row['pid']}/fd")) for row in rows}
 
 
 def test_nothing_piles_up(agent, client):

@@ -143,11 +143,13 @@ VARIABLES = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG_OUTPUT", "GC
              "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "GLIBC_TUNABLES", "MALLOC_CHECK_", "HOME",
              "TMPDIR", "SHELL", "EDITOR", "PAGER", "SYSTEMD_PAGER", "LANGUAGE", "lang", "LAN", "LANG ", " LANG", ""]
 NEVER = re.findall(r'"(\w+\*?)"', (ROOT / "policy" / "environ.c").read_text().split("refused[] = {")[1].split("};")[0])
-NAMES = {"case": "/mnt/bin/SYSTEMCTL", "relative": "mnt/bin/systemctl", "bare": "systemctl", "dot": "./systemctl", "slash": "/mnt/bin/systemctl/",
+NAMES = {"case": "/mnt/bin/SYSTEMCTL", "relative": "mnt/bin/systemctl", "bare": "systemctl", "dot": "./systemctl",
+         "slash": "/mnt/bin/systemctl/",
          "slash dot": "/mnt/bin/systemctl/.", "hard link": "/mnt/bin/hard", "empty": "",
          "/proc/self/exe": "/proc/self/exe", "/proc/1/root": "/proc/1/root/mnt/bin/systemctl", "/proc/1/exe": "/proc/1/exe",
          "/proc/self/task": "/proc/self/task/1/root/mnt/bin/systemctl",
-         "another program": "/bin/sh", "a longer name": "/mnt/bin/systemctl2", "a folder": "/mnt/bin", "/": "/", "lf": "/mnt/bin/systemctl\n",
+         "another program": "/bin/sh", "a longer name": "/mnt/bin/systemctl2", "a folder": "/mnt/bin", "/": "/",
+         "lf": "/mnt/bin/systemctl\n",
          "blank": "/mnt/bin/systemctl ", "/dev/stdin": "/dev/stdin", "/dev/tty": "/dev/tty"}
 NAMES |= {f"/proc/self/fd/{n}": f"/proc/self/fd/{n}" for n in range(0, 40, 3)} | {f"/dev/fd/{n}": f"/dev/fd/{n}" for n in range(3, 13)}
 
@@ -186,7 +188,8 @@ def test_enough():
     assert len(EVASIONS) >= 40
 
 
-SHAPES = {"nul in the path": {"path": "/mnt/bin/systemctl\0", "arg": list(UNIT)}, "nul in an argument": request(SYSTEMCTL, "restart\0", UNIT[1]),
+SHAPES = {"nul in the path": {"path": "/mnt/bin/systemctl\0", "arg": list(UNIT)},
+          "nul in an argument": request(SYSTEMCTL, "restart\0", UNIT[1]),
           "nul in a word": request(BIN / "words", "a\0b"), "nul in a variable": request(BIN / "free", env=["LANG=C\0LD_PRELOAD=x"]),
           "nul in a name": request(BIN / "free", env=["LANG\0=C"]), "10 MB of arguments": request(BIN / "free", *["x" * 100000] * 100),
           "one byte too long": request(BIN / "free", "x" * 131072), "4097 arguments": request(BIN / "free", *["x"] * 4097),
@@ -280,7 +283,8 @@ def test_what_runs_belongs_to_its_channel(agent, client):
     assert all(client.call("guest-exec-status", {"pid": number}) == {"return": {"exited": False}} for number in numbers)
 
 
-@pytest.mark.parametrize("command", ["bulkhead-exec", "bulkhead-exec-read", "bulkhead-exec-write", "bulkhead-exec-signal", "bulkhead-exec-list"])
+@pytest.mark.parametrize("command", ["bulkhead-exec", "bulkhead-exec-read", "bulkhead-exec-write", "bulkhead-exec-signal",
+                                     "bulkhead-exec-list"])
 def test_extensions_are_not_granted_by_a_rule_for_guest_exec(client, command):
     listed = {row["name"]: row["enabled"] for row in client.ok("guest-info")["supported_commands"]}
     assert not listed.get(command) and listed["guest-exec"] and listed["guest-exec-status"]
