@@ -87,11 +87,6 @@ def text(client, path, *arguments, **options):
     return (got.out or b"").decode()
 
 
-def shell(client, script, **options):
-    """The same of a script of sh."""
-    return run(client, "/bin/sh", "-c", script, **options)
-
-
 # Agents with a policy of the test's own.
 
 def rule(name, program, *lines, on="alpha"):
