@@ -126,5 +126,14 @@ static inline bool bh_policy_runs_as_anybody(const struct bh_policy *policy)
     return bh_policy_has_sandbox(policy, BH_SANDBOX_PLAIN) || bh_policy_has_sandbox(policy, BH_SANDBOX_NONE);
 }
 
+/* Has it `none`, and no other? */
+static inline bool bh_policy_runs_bare_only(const struct bh_policy *policy)
+{
+    for (uint32_t sandbox = BH_SANDBOX_MINIMAL; sandbox < BH_SANDBOX_NONE; sandbox++)
+        if (bh_policy_has_sandbox(policy, sandbox))
+            return false;
+    return bh_policy_has_sandbox(policy, BH_SANDBOX_NONE);
+}
+
 /* The error code of a verdict that is not ALLOW. */
 uint16_t bh_verdict_code(enum bh_verdict verdict);

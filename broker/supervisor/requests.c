@@ -45,6 +45,13 @@ static bool is_outdated(const struct bh_supervisor *s, const struct bh_process *
     return process->edition != s->channels[process->channel].edition;
 }
 
+/* Where every rule runs without a sandbox, nothing stands between a front and what runs it: a hop would protect
+ * nothing. */
+static bool spawn_serves_front(const struct bh_supervisor *s, int channel)
+{
+    return bh_policy_runs_bare_only(&s->channels[channel].policy);
+}
+
 /* The row that a peer number means for this sender, or NULL: it may not ask for it. */
 static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_process *sender, uint32_t peer)
 {
@@ -66,6 +73,8 @@ static struct bh_process *peer_of(struct bh_supervisor *s, const struct bh_proce
     role = bh_roster_worker(peer);
     if (role < 0 || !domain_granted(&s->channels[sender->channel].policy, (int)peer))
         return NULL;
+    if (role == BH_ROLE_EXEC && spawn_serves_front(s, sender->channel))
+        role = BH_ROLE_SPAWN;
     return bh_table_find(s, (enum bh_role)role, sender->channel, BH_NO_USER);
 }
 
@@ -195,8 +204,9 @@ static struct bh_process *client_of(struct bh_supervisor *s, const struct bh_pro
 {
     enum bh_role role = process->role == BH_ROLE_OPENER  ? BH_ROLE_FS
                         : process->role == BH_ROLE_SMART ? BH_ROLE_STORAGE
-                        : process->role == BH_ROLE_SPAWN ? BH_ROLE_EXEC
-                                                         : BH_ROLE_FRONT;
+                        : process->role == BH_ROLE_SPAWN && !spawn_serves_front(s, process->channel)
+                            ? BH_ROLE_EXEC
+                            : BH_ROLE_FRONT;
 
     return bh_table_find(s, role, process->channel, BH_NO_USER);
 }

@@ -162,7 +162,8 @@ EVASIONS |= {f"variable: {text!r}": no(BIN / "free", env=env) for text, env in {
     "no value": ["LANG=C", "LD_PRELOAD"], "no name": ["=x"], "empty": [""], "granted, then not": ["LANG=C", "A=1", "LD_PRELOAD=x"],
     "within a value": ["LD_PRELOAD=x\nLANG=C"]}.items()}
 EVASIONS |= {"variable where none is granted": no(SYSTEMCTL, *UNIT, env=["LANG=C"]),
-             "input where none is granted": no(SYSTEMCTL, *UNIT, stdin=b"x")}
+             "input where none is granted": no(SYSTEMCTL, *UNIT, stdin=b"x"),
+             "no input but a pipe": no(BIN / "words", "x", stdin=b"")}
 EVASIONS |= {f"program: {name}": no(path, *UNIT) for name, path in NAMES.items()}
 EVASIONS |= {f"file: {name}": no(FILES[name], codes=(DENIED,), by=f"file-{name}") for name in FILES
              if name not in ("script", "set-uid", "not-executable", "dangling")}

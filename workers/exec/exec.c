@@ -18,7 +18,8 @@ static int run(const struct bh_request_to_run *request, const void *args, struct
     if (judged.exec->sandbox == BH_SANDBOX_NONE && !engine->spawns)
         r = bh_relay(engine, request->call, args, ret);
     else if (judged.exec->sandbox != BH_SANDBOX_NONE && engine->spawns)
-        r = bh_refuse(request, BH_E_DENIED, judged.rule, judged.program.name, "this process runs nothing in a sandbox");
+        r = bh_fail(request->call->error, BH_E_WORKER_UNAVAILABLE,
+                    "executions of an earlier policy run where no sandbox can be made; try again when they have ended");
     else
         r = bh_engine_start(engine, request, &judged, &ret->pid);
     bh_program_close(&judged.program);

@@ -243,6 +243,7 @@ static int take_packet(struct bh_worker *worker, const struct bh_worker_main *ma
     if (frame->type == BH_FRAME_WAKE)
         return frame->length || frame->flags ? -EPROTO : bh_renew(worker, main);
     r = bh_intake_tail(intake, tail, bh_intake_frame(intake, frame));
+    worker->receiving = r == 0 && intake->id;
     return r > 0 ? take_call(worker, main, arena, intake) : r;
 }
 

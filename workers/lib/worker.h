@@ -37,6 +37,7 @@ struct bh_worker {
     const struct bh_frozen *frozen; /* what is frozen, in this agent's whole */
     struct bh_audit audit;
     uint32_t edition; /* of `policy` */
+    bool receiving;   /* a part of a call has come */
     bool leaving;     /* the supervisor was told that a successor would serve better */
     uint32_t read_ms; /* how long a read from the front lasts at most; 0 = as long as it takes */
     void *context;    /* the worker's own long-lived state (fs: the handle table) */
