@@ -1,8 +1,8 @@
 /*
- * Secrets once more, for Landlock. A mask (sandbox_mask.h) hides a file that is there; if the guest replaces that file
- * while a program runs, as every change of a password does, the kernel takes the mask away with the old file. So nothing
- * is granted on a folder that holds a secret, but on each thing in it that is none: a file that comes later is not among
- * them.
+ * Secrets once more, for Landlock. A mask (sandbox_mask.h) hides a file that is there; if the guest replaces
+ * that file while a program runs, as every change of a password does, the kernel takes the mask away with the
+ * old file. So nothing is granted on a folder that holds a secret, but on each thing in it that is none: a
+ * file that comes later is not among them.
  *
  * Trust: in = CHECKED; out = CHECKED; called by = sandbox.c
  */
