@@ -199,8 +199,6 @@ MUTATIONS = [
     ("sandbox: no network without a namespace for it", EXEC + "sandbox.c",
      "return plan->host_net || plan->privileged ? 0 : bh_seccomp_load(&bh_filter_no_net);", "return plan->host_net && false;",
      "test_escape.py"),
-    ("sandbox: secrets that are replaced", EXEC + "sandbox_spare.c", "if (secret == BH_SECRET)", "if (false)",
-     "test_sandbox.py"),
     ("sandbox: folders with secrets are taken apart", EXEC + "sandbox_spare.c", "if (secret == BH_SECRET_NOT ||",
      "if (true ||", "test_sandbox.py"),
 ]

@@ -68,7 +68,7 @@ static int walk(struct bh_spared *spared, const char *path, uint32_t access, int
     DIR *folder;
     int r;
 
-    if (secret == BH_SECRET)
+    if (secret == BH_SECRET) /* what is seen is its mask, unless it came just now */
         return 0;
     if (secret == BH_SECRET_NOT || !is_edited(path) || depth == 0)
         return add(spared, path, access);
