@@ -123,11 +123,9 @@ static int execute(struct ctl_exec *x)
     if (status == CTL_OK) {
         status = converse(x);
         if (status != CTL_OK)
-            (void)ctl_fail(0,
-                           "execution %" PRId64
-                           " is out of sight, and may still run: bulkheadctl exec --list; was "
-                           "the agent, or a process of it, restarted?",
-                           x->number);
+            (void)ctl_fail(
+                0, "execution %" PRId64 " is out of sight, and may still run: bulkheadctl exec --list%s",
+                x->number, status == CTL_NO_AGENT ? "; was the agent restarted?" : "");
     }
     ctl_agent_close(&x->agent);
     finish(x);

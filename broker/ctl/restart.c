@@ -17,6 +17,7 @@
 
 #include "broker/ctl/statusfile.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/mem.h"
 
 #define LOOK_MS 500 /* between two looks at what is under way */
 #define RESULTS_MS 10000
@@ -42,6 +43,27 @@ static void add_channels(struct load *load, struct json_object *channels)
     }
 }
 
+static pid_t parent_of(pid_t pid)
+{
+    char path[32];
+    _cleanup_fclose_ FILE *file = NULL;
+    int parent = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    return file && fscanf(file, "%*d (%*[^)]) %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* Does the agent run us, as it does in an upgrade that came through it? */
+static bool is_below(pid_t agent)
+{
+    pid_t pid = getpid();
+
+    while (pid > 1 && pid != agent)
+        pid = parent_of(pid);
+    return pid == agent;
+}
+
 /* Asks the agent. Exit status; not CTL_OK: it was said why. */
 static int look(const struct ctl *ctl, struct load *ret)
 {
@@ -57,6 +79,8 @@ static int look(const struct ctl *ctl, struct load *ret)
     if (status && json_object_object_get_ex(status, "channels", &part) &&
         json_object_is_type(part, json_type_array))
         add_channels(ret, part);
+    if (ret->executions > 0 && is_below((pid_t)ctl_json_number(status, "pid")))
+        ret->executions--; /* who waits for himself waits for ever */
     json_object_put(old);
     json_object_put(status);
     if (exit_status == CTL_OK && !alive)

@@ -77,9 +77,9 @@ struct bh_state {
     uint32_t behind;    /* front: bytes of later requests that it holds */
     uint32_t fences;    /* what confine_self achieved, boot.fences included */
     uint32_t unsettled; /* front: 1 while bytes are read or written that the three above do not tell of yet */
-    uint32_t executions; /* exec, spawn: that run; spool: those that are over, whose results are kept */
-    uint64_t counted_since_ms;      /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
-    uint32_t counted[BH_CMD_COUNT]; /* per command, since the last summary record */
+    uint32_t executions;       /* exec, spawn: that run; spool: those that are over, whose results are kept */
+    uint64_t counted_since_ms; /* CLOCK_BOOTTIME of the first count below; 0 = nothing counted */
+    uint32_t counted[BH_CMD_COUNT];     /* per command, since the last summary record */
     struct bh_rate rates[BH_RATES_MAX]; /* exec, spawn */
     uint32_t edition; /* of the newest slice of its channel: the supervisor writes it, the process compares */
 };

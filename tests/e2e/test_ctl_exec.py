@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import BUILD, MIB, wait_for
+from harness import BUILD, MIB, kill, wait_for
 from player import BAD_PID, Player
 
 CTL = BUILD / "bulkheadctl"
@@ -455,6 +455,18 @@ def test_agent_that_restarts(served):
         assert b"is out of sight, and may still run" in process.stderr.read()
 
 
+@pytest.mark.parametrize("role, says, status", [
+    ("front", b"the front ended while it served this request", 255), ("spool", b"the spool worker ended", 255),
+    ("spawn", b"was ended by signal 9 (Killed)", 128 + signal.SIGKILL), ("audit", b"", 3)])
+def test_process_of_the_agent_that_dies(served, role, says, status):
+    with served.started("-n", *sh("echo ready; sleep 2; exit 3")) as process:
+        marked(process)
+        kill(served.agent.pid(role))
+        assert process.wait(10) == status
+        said = process.stderr.read()
+        assert says in said and (b"may still run" in said) == (status == 255)
+
+
 def test_restart_waits_for_it(served):
     with served.started("-n", *sh("echo ready; sleep 2; echo end")) as process:
         marked(process)
@@ -476,7 +488,7 @@ def test_connection_that_ends(played, command):
 def test_execution_that_is_not_known_any_more(played):
     place = played(lambda request: BAD_PID if request["execute"] == "bulkhead-exec-read" else None)
     done = place.run("-n", "--", "/bin/true")
-    assert done.returncode == 255 and b"BH1109" in done.stderr and b"restarted?" in done.stderr
+    assert done.returncode == 255 and b"BH1109" in done.stderr and b"may still run" in done.stderr
 
 
 @pytest.mark.parametrize("value", [{"exited": False, "out-data": "!!"}, {"exited": False, "err-data": "AAA"}])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -189,6 +188,44 @@ def test_new_program_at_the_same_path(folder):
         agent.process.send_signal(signal.SIGUSR2)
         restarted(agent)
         assert os.stat(f"/proc/{agent.process.pid}/exe").st_ino == (own / "bulkhead").stat().st_ino
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_executions(start, keep):
+    """They end with the agent; those of no sandbox live on where the policy says so."""
+    agent = start(f"policy 1\nuse open\nset on-restart {'keep' if keep else 'kill'}\n")
+    mark = agent.folder / "mark"
+    with agent.client() as client:
+        script = f"echo $$ >{mark}; while :; do sleep 0.1; echo out; echo . >>{mark}.more; done"
+        client.ok("guest-exec", {"path": "/bin/sh", "arg": ["-c", script], "capture-output": True})
+        pid = int(wait_for(lambda: mark.exists() and mark.read_text(), 5, "the program"))
+    born = stat_of(pid)[1]
+    try:
+        assert agent.status()["channels"][0]["executions"] == 1
+        agent.process.send_signal(signal.SIGUSR2)
+        assert restarted(agent)["channels"][0]["executions"] == 0, "it is nobody's any more"
+        assert alive(pid, born) is keep
+        if keep:
+            wait_for(lambda: os.path.exists(f"{mark}.more"), 5, "the first round")
+            size = os.stat(f"{mark}.more").st_size
+            wait_for(lambda: os.stat(f"{mark}.more").st_size > size + 20, 10, "the program to go on, whoever reads it")
+    finally:
+        kill(pid)
+
+
+def test_restart_asked_for_through_the_agent(start):
+    """An upgrade that the agent runs waits for all others, not for itself, and sees the new agent."""
+    agent = start("policy 1\nuse open\nset on-restart keep\n")
+    script = f"exec >{agent.folder}/said 2>&1; {BUILD}/bulkheadctl restart --when-idle --state-dir {agent.folder}; echo status $?"
+    with agent.client() as client:
+        other = client.ok("guest-exec", {"path": "/bin/sleep", "arg": ["2"]})["pid"]
+        client.ok("guest-exec", {"path": "/bin/sh", "arg": ["-c", script]})
+        time.sleep(1)
+        assert agent.status()["restarted"] == 0 and client.ok("guest-exec-status", {"pid": other}) == {"exited": False}
+        wait_for(lambda: client.ok("guest-exec-status", {"pid": other})["exited"], 5, "the other to end")
+    restarted(agent)
+    said = wait_for(lambda: "status" in (text := (agent.folder / "said").read_text()) and text, 10, "the end of the upgrade")
+    assert "Waiting for: 1 running" in said and "was restarted" in said and said.endswith("status 0\n")
 
 
 # --- bulkheadctl restart ------------------------------------------------------------------------------------------
