@@ -1,6 +1,7 @@
 /*
  * The conditions of evalexec.h, one function each. An argument is looked at by one position of a rule, so the
- * work is one look at each argument, variable and name for each rule.
+ * work is one look at each argument, variable and name for each rule; and at each pair of variables that the
+ * rule lets a client set, of which one that lists them has BH_EXEC_WORDS_MAX at most.
  */
 #include "policy/evalexec.h"
 
@@ -131,13 +132,19 @@ static struct bh_exec_why arguments_fail(const struct bh_policy *policy, const s
     return matches;
 }
 
+/* As it is: nothing of it matters to who runs as root without a sandbox anyhow. */
+static bool takes_any_environment(const struct bh_exec_rule *exec)
+{
+    return exec->flags & BH_EXEC_ANY_ENV && exec->sandbox == BH_SANDBOX_NONE;
+}
+
 static const char *variable_fails(const struct bh_policy *policy, const struct bh_exec_rule *exec,
                                   struct bh_str variable)
 {
     const char *equals = variable.len ? memchr(variable.ptr, '=', variable.len) : NULL;
     struct bh_str name = { variable.ptr, equals ? (uint32_t)(equals - variable.ptr) : variable.len };
 
-    if (exec->flags & BH_EXEC_ANY_ENV && exec->sandbox == BH_SANDBOX_NONE)
+    if (takes_any_environment(exec))
         return NULL;
     if (!equals || name.len == 0)
         return "is not of the form NAME=value";
@@ -148,12 +155,27 @@ static const char *variable_fails(const struct bh_policy *policy, const struct b
     return "is not among those it allows";
 }
 
+/* Is the name of this variable that of one before it? Which of them a program believes is anybody's guess. */
+static bool is_twice(const struct bh_exec_object *object, uint32_t at)
+{
+    struct bh_str variable = object->env[at];
+    const char *equals = variable.len ? memchr(variable.ptr, '=', variable.len) : NULL;
+    uint32_t len = equals ? (uint32_t)(equals - variable.ptr) + 1 : 0;
+
+    for (uint32_t i = 0; i < at && len > 0; i++)
+        if (object->env[i].len >= len && memcmp(object->env[i].ptr, variable.ptr, len) == 0)
+            return true;
+    return false;
+}
+
 static struct bh_exec_why environment_fails(const struct bh_policy *policy, const struct bh_exec_rule *exec,
                                             const struct bh_exec_object *object)
 {
     for (uint32_t i = 0; i < object->n_env; i++) {
         const char *why = variable_fails(policy, exec, object->env[i]);
 
+        if (!why && !takes_any_environment(exec) && is_twice(object, i))
+            why = "is set a second time";
         if (why)
             return (struct bh_exec_why){ why, "variable", i + 1 };
     }

@@ -22,6 +22,7 @@
 #include "broker/policyfile.h"
 #include "broker/supervisor/narrow.h"
 #include "broker/supervisor/supervisor.h"
+#include "policy/eval.h"
 #include "policy/profiles.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
@@ -257,7 +258,21 @@ static void fall_back(const struct bh_supervisor *s, struct bh_epoch *epoch)
            "there is no good policy: only sync, ping, info, freeze status and thaw are answered");
 }
 
-int bh_epoch_load(const struct bh_supervisor *s, struct bh_epoch *ret)
+/* Capabilities that were given up for all children cannot be had back. */
+static int check_power(const struct bh_supervisor *s, struct bh_epoch *epoch)
+{
+    for (unsigned i = 0; s->bounded && i < epoch->n; i++) {
+        if (!bh_policy_runs_as_anybody(&epoch->rows[i].policy))
+            continue;
+        (void)snprintf(epoch->message, sizeof(epoch->message),
+                       "it has the first rules with `sandbox plain` or `none`, and the agent has given up what they need: "
+                       "restart it");
+        return -EPERM;
+    }
+    return 0;
+}
+
+static int load(const struct bh_supervisor *s, struct bh_epoch *ret)
 {
     const char *wanted = s->options.policy;
     const struct bh_profile_text *profile;
@@ -280,6 +295,13 @@ int bh_epoch_load(const struct bh_supervisor *s, struct bh_epoch *ret)
     set_state(ret, "loaded", wanted);
     ret->keep = true;
     return 0;
+}
+
+int bh_epoch_load(const struct bh_supervisor *s, struct bh_epoch *ret)
+{
+    int r = load(s, ret);
+
+    return r < 0 ? r : check_power(s, ret);
 }
 
 void bh_supervisor_load_policy(struct bh_supervisor *s)

@@ -22,7 +22,6 @@
 #include "broker/audit/chain.h"
 #include "broker/supervisor/logfile.h"
 #include "broker/supervisor/way.h"
-#include "policy/eval.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
@@ -349,15 +348,6 @@ static void adopt(struct bh_supervisor *s, struct plan *plan, const char *old)
     tell(s, "adopted", "policy reloaded: %s -> %s (%s)", old, new, s->policy_source);
 }
 
-/* Capabilities that were given up for all children cannot be had back. */
-static bool needs_more(const struct bh_epoch *epoch)
-{
-    for (unsigned i = 0; i < epoch->n; i++)
-        if (bh_policy_runs_as_anybody(&epoch->rows[i].policy))
-            return true;
-    return false;
-}
-
 static int prepare(struct bh_supervisor *s, struct plan *plan)
 {
     int r = bh_epoch_load(s, plan->epoch);
@@ -365,12 +355,6 @@ static int prepare(struct bh_supervisor *s, struct plan *plan)
     if (r < 0) {
         (void)snprintf(plan->why, plan->why_size, "%s", plan->epoch->message);
         return r;
-    }
-    if (s->bounded && needs_more(plan->epoch)) {
-        (void)snprintf(plan->why, plan->why_size,
-                       "it has the first rules with `sandbox plain` or `none`, and the agent has given up what they need: "
-                       "restart it");
-        return -EPERM;
     }
     r = make_plan(s, plan);
     if (r < 0) {

@@ -34,7 +34,7 @@
 static const struct bh_profile *const profiles[] = {
     &bh_profile_audit,   &bh_profile_front,   &bh_profile_fs,      &bh_profile_info,    &bh_profile_opener,
     &bh_profile_policyc, &bh_profile_thaw,    &bh_profile_storage, &bh_profile_smart,   &bh_profile_exec,
-    &bh_profile_spool,   &bh_profile_minimal, &bh_profile_diag,    &bh_profile_no_unix,
+    &bh_profile_spool,   &bh_profile_minimal, &bh_profile_diag,    &bh_profile_no_unix, &bh_profile_no_net,
 };
 
 /* Capabilities that profiles name; another one shows as its number. */

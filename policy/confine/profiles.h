@@ -25,7 +25,7 @@ extern const struct bh_profile bh_profile_exec;
 extern const struct bh_profile bh_profile_spool;
 extern const struct bh_profile bh_profile_minimal,
     bh_profile_diag;                               /* filters of sandboxes, no processes of ours */
-extern const struct bh_profile bh_profile_no_unix; /* beside them */
+extern const struct bh_profile bh_profile_no_unix, bh_profile_no_net; /* beside them */
 extern const struct bh_profile bh_profile_spawn;   /* has no filter: it is bare */
 extern const struct bh_profile bh_profile_hook;    /* has no filter: it is bare */
 
@@ -40,7 +40,7 @@ extern const struct bh_filter bh_filter_policyc;
 extern const struct bh_filter bh_filter_thaw;
 extern const struct bh_filter bh_filter_exec;
 extern const struct bh_filter bh_filter_spool;
-extern const struct bh_filter bh_filter_minimal, bh_filter_diag, bh_filter_no_unix;
+extern const struct bh_filter bh_filter_minimal, bh_filter_diag, bh_filter_no_unix, bh_filter_no_net;
 
 extern const struct bh_syscall bh_base_syscalls[];
 extern const uint32_t bh_n_base_syscalls;

@@ -101,7 +101,8 @@ struct bh_command {
     const struct bh_type *ret;       /* NULL: answers {} */
     bool bare;                       /* ret has one member and is answered without its braces */
     const struct bh_field *bulk_arg; /* the one bulk argument, or NULL */
-    const struct bh_field *bulk_ret[BH_BULK_RET_MAX]; /* the bulk return members in their order; NULL: no more */
+    const struct bh_field
+        *bulk_ret[BH_BULK_RET_MAX]; /* the bulk return members in their order; NULL: no more */
 };
 
 /*

@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", ROOT / "build")).resolve()
 FILTERGEN = BUILD / "policy/confine/bh-filtergen"
 PROCESSES = ["audit", "exec", "front", "fs", "info", "opener", "policyc", "smart", "spool", "storage", "thaw"]
-SANDBOXES = ["diag", "minimal", "no_unix"]
+SANDBOXES = ["diag", "minimal", "no_net", "no_unix"]
 PROFILES = [*PROCESSES, *SANDBOXES]
 
 

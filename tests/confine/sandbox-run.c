@@ -4,9 +4,10 @@
  *
  *   sandbox-run KIND UID [OPTION=VALUE...] PROGRAM [ARGUMENT...]
  *
- * Options: net=host, socket=PATH, path=PATH, cwd=PATH, memory=BYTES, pids=N, group=GID, off=FENCES,
- * required=FENCES, as=UID (the agent is this ordinary user's). PROGRAM is a path without links. Its exit
- * status, 128 + signal, or 125 with a line on standard error that names the step that failed.
+ * Options: net=host, socket=PATH, path=PATH, cwd=PATH, memory=BYTES, pids=N, group=GID, cpu=PERCENT,
+ * cgroup=yes, off=FENCES, required=FENCES, as=UID (the agent is this ordinary user's). PROGRAM is a path
+ * without links. Its exit status, 128 + signal, or 125 with a line on standard error that names the step that
+ * failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #include "policy/confine/filter.h"
 #include "policy/confine/profiles.h"
 #include "protocol/base/mem.h"
+#include "workers/exec/cgroup.h"
 #include "workers/exec/sandbox.h"
 
 #define FAILED 125
@@ -36,6 +38,7 @@ static struct bh_view_path paths[LIST_MAX];
 static const char *sockets[LIST_MAX];
 static gid_t groups[LIST_MAX];
 static uid_t as;
+static bool grouped;
 
 static struct bh_sandbox_plan plan = {
     .privileged = true, .groups = groups, .cwd = "/", .paths = paths, .sockets = sockets, .cgroup = -1
@@ -65,6 +68,10 @@ static void option(const char *name, const char *value)
         plan.off = (uint32_t)strtoul(value, NULL, 0);
     else if (!strcmp(name, "required"))
         plan.required = (uint32_t)strtoul(value, NULL, 0);
+    else if (!strcmp(name, "cpu"))
+        plan.cpu = (uint32_t)strtoul(value, NULL, 10);
+    else if (!strcmp(name, "cgroup"))
+        grouped = true;
     else if (!strcmp(name, "claim"))
         plan.program = value;
     else if (!strcmp(name, "group"))
@@ -91,6 +98,16 @@ static void become_worker(void)
         r = bh_seccomp_load(&bh_filter_exec);
     if (r < 0)
         fail("become the worker", -r);
+}
+
+/* The execution has a control group of its own, beside the one this process is in. */
+static void join_group(void)
+{
+    int place = bh_cgroup_place(), r = place < 0 ? place : bh_cgroup_make(place, (uint64_t)getpid(), &plan);
+
+    if (r < 0)
+        fail("make a control group", -r);
+    (void)fprintf(stderr, "sandbox-run: the group holds %" PRIu32 "\n", plan.held);
 }
 
 static void become_somebody(void)
@@ -178,6 +195,8 @@ int main(int argc, char **argv)
         become_somebody();
     else if (plan.kind != BH_SANDBOX_NONE)
         become_worker();
+    if (grouped)
+        join_group();
     (void)umask(077);
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         fail("become undumpable", errno);

@@ -23,11 +23,11 @@ static const struct {
     const char *name;
     const struct bh_filter *filter;
 } filters[] = {
-    { "audit", &bh_filter_audit },     { "front", &bh_filter_front },   { "fs", &bh_filter_fs },
-    { "info", &bh_filter_info },       { "opener", &bh_filter_opener }, { "policyc", &bh_filter_policyc },
-    { "storage", &bh_filter_storage }, { "thaw", &bh_filter_thaw },     { "smart", &bh_filter_smart },
-    { "exec", &bh_filter_exec },       { "spool", &bh_filter_spool },   { "minimal", &bh_filter_minimal },
-    { "diag", &bh_filter_diag },       { "no_unix", &bh_filter_no_unix },
+    { "audit", &bh_filter_audit },     { "front", &bh_filter_front },     { "fs", &bh_filter_fs },
+    { "info", &bh_filter_info },       { "opener", &bh_filter_opener },   { "policyc", &bh_filter_policyc },
+    { "storage", &bh_filter_storage }, { "thaw", &bh_filter_thaw },       { "smart", &bh_filter_smart },
+    { "exec", &bh_filter_exec },       { "spool", &bh_filter_spool },     { "minimal", &bh_filter_minimal },
+    { "diag", &bh_filter_diag },       { "no_unix", &bh_filter_no_unix }, { "no_net", &bh_filter_no_net },
 };
 
 static long call(char mode, uint64_t number, const uint64_t args[static 6])

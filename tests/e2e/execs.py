@@ -222,7 +222,7 @@ def digest(path):
 @contextlib.contextmanager
 def trusted_place():
     """/mnt, empty, in memory, root's."""
-    namespace = OwnMounts()
+    namespace, before = OwnMounts(), os.getcwd()
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", MNT], check=True)
         try:
@@ -230,7 +230,8 @@ def trusted_place():
         finally:
             subprocess.run(["umount", "-l", MNT], check=True)
     finally:
-        namespace.leave()
+        namespace.leave()  # which leads to /
+        os.chdir(before)
 
 
 @contextlib.contextmanager

@@ -304,7 +304,7 @@ static void act(struct script *s)
     bh_spool_pump(&spool, 0);
 }
 
-static void check_stream(const struct bh_execution *execution, const struct bh_stream *stream)
+static void check_stream(const struct bh_spooled *execution, const struct bh_stream *stream)
 {
     size_t most = execution->flags & BH_SPOOL_WAITS ? BH_SPOOL_WAIT_MAX : execution->output;
 
@@ -320,7 +320,7 @@ static void check(void)
 
     require(spool.n <= NUMBERS && !spool.ended);
     for (uint32_t i = 0; i < spool.n; i++) {
-        const struct bh_execution *execution = spool.executions[i];
+        const struct bh_spooled *execution = spool.executions[i];
 
         require(execution->number == spool.numbers[i]);
         require(bh_spool_find(&spool, (int64_t)execution->number) == execution);

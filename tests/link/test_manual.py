@@ -130,6 +130,11 @@ LIMITS = [
     ("workers/lib/worker.h", "BH_WORKER_STAGE_MAX", MIB, "{} MiB in one write or read"),
     ("broker/front/transport.h", "BH_READ_AHEAD_MAX", KIB, "{} KiB are read ahead"),
     ("broker/front/front.h", "BH_OUT_HIGH", KIB, "while {} KiB of answers wait"),
+    ("workers/spool/spool.h", "BH_SPOOL_EXECUTIONS_MAX", 1, "at most {} executions"),
+    ("workers/spool/spool.h", "BH_SPOOL_KEPT_MAX", MIB, "{} MiB are kept in all"),
+    ("workers/spool/spool.h", "BH_SPOOL_WAIT_MAX", KIB, "{} KiB of each stream wait"),
+    ("workers/spool/spool.h", "BH_SPOOL_WAIT_MIN", KIB, "at least {} KiB whatever else is kept"),
+    ("workers/spool/spool.h", "BH_SPOOL_RECORDED_MAX", KIB, "the first {} KiB of what one execution writes"),
     ("broker/front/front.h", "BH_START_MS", 1, "{} ms to be started"),
     ("broker/front/front.h", "BH_STAGE_MS", 1, "{} ms to take more of a write"),
 ]

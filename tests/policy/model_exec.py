@@ -43,12 +43,17 @@ def arguments_match(exec, arguments):
 
 
 def variable_matches(exec, variable):
-    if exec["env"] == "any" and exec["sandbox"] == "none":
-        return True
     name, equals, _ = variable.partition("=")
     if not name or not equals or any(fnmatch.fnmatchcase(name, pattern) for pattern in NEVER):
         return False
     return exec["env"] == "any" or name in exec["env"]
+
+
+def variables_match(exec, variables):
+    if exec["env"] == "any" and exec["sandbox"] == "none":
+        return True
+    names = [variable.partition("=")[0] for variable in variables]
+    return all(variable_matches(exec, variable) for variable in variables) and len(set(names)) == len(names)
 
 
 def exists(exec, accounts):
@@ -61,8 +66,7 @@ def allow_matches(exec, asked, by_path=False):
     names = [asked["path"]] + ([asked["resolved"]] if asked["resolved"] and not by_path else [])
     if exec["programs"] != "any" and not any(name in exec["programs"] for name in names):
         return False
-    return arguments_match(exec, asked["args"]) and all(variable_matches(exec, variable) for variable in asked["env"]) and \
-        (exec["stdin"] or not asked["input"])
+    return arguments_match(exec, asked["args"]) and variables_match(exec, asked["env"]) and (exec["stdin"] or not asked["input"])
 
 
 def deny_matches(exec, asked):
@@ -118,7 +122,7 @@ LITERALS = ["", "a", "b", "-x", "5", "/s/a"]
 GLOBS = ["a*", "*", "?", "/s/*", "*5", "a/?", "*b"]
 FOLDERS = ["/s", "/s/a", "/"]
 ASKED = ["", "a", "ab", "b", "-x", "-", "5", "05", "-2", "7", "-0", "/", "/s", "/s/a", "/s/../a", "/s//a", "a/b", "a/"]
-VARIABLES = ["LANG=C", "TZ=", "LD_PRELOAD=x", "LANG", "=x", "PYTHONPATH=/", "LANGUAGE=x", ""]
+VARIABLES = ["LANG=C", "LANG=", "TZ=", "LD_PRELOAD=x", "LANG", "=x", "PYTHONPATH=/", "LANGUAGE=x", ""]
 
 
 def random_matcher(random):

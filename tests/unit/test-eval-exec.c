@@ -177,6 +177,11 @@ static void variables_and_input(void **state)
     check(&f, RUN("/s", .env = { "lang=C" }), NULL);
     check(&f, RUN("/s", .env = { "LANG" }), NULL);
     check(&f, RUN("/s", .env = { "=LANG" }), NULL);
+    check(&f, RUN("/s", .env = { "LANG=", "LANG=" }), NULL);
+    check(&f, RUN("/s", .env = { "TZ=a", "LANG=", "TZ=" }), NULL);
+    check(&f, RUN("/a", .env = { "A=", "A=" }), NULL);
+    check(&f, RUN("/a", .env = { "A=", "AA=", "B=A=" }), "any");
+    check(&f, RUN("/f", .env = { "A=", "A=" }), "free");
     check(&f, RUN("/s", .input = true), NULL);
     check(&f, RUN("/i", .input = true), "in");
     check(&f, RUN("/i", .env = { "LANG=C" }), NULL);

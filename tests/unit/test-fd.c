@@ -89,6 +89,34 @@ static void test_hostile_packets(void **state)
     (void)close(pair[1]);
 }
 
+/* Up to as many descriptors as are wanted, in their order; with one more none stays open. */
+static void test_several_descriptors(void **state)
+{
+    int pair[2], fds[BH_FDS_MAX], before;
+    struct stat sent, got;
+    uint32_t word = 7;
+    unsigned n;
+
+    (void)state;
+    make_pair(pair);
+    before = count_fds();
+    for (unsigned max = 1; max <= BH_FDS_MAX; max++)
+        for (unsigned sends = 0; sends <= max + 1; sends++) {
+            send_fds(pair[0], &word, sizeof(word), (int[8]){ pair[0], 0, pair[1], 0, 0, 0 }, sends);
+            assert_int_equal(bh_fds_recv(pair[1], &word, sizeof(word), fds, max, &n),
+                             sends > max ? -EPROTO : 1);
+            assert_int_equal(n, sends > max ? 0 : sends);
+            if (n > 2)
+                assert_true(fstat(pair[1], &sent) == 0 && fstat(fds[2], &got) == 0 &&
+                            sent.st_ino == got.st_ino);
+            while (n > 0)
+                (void)close(fds[--n]);
+            assert_int_equal(count_fds(), before);
+        }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
 static void test_memfd_and_seals(void **state)
 {
     _cleanup_close_ int fd = bh_memfd_new("test", "hello", 5);
@@ -151,9 +179,13 @@ static void test_write_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packet_with_and_without),   cmocka_unit_test(test_hostile_packets),
-        cmocka_unit_test(test_memfd_and_seals),           cmocka_unit_test(test_sealed_size),
-        cmocka_unit_test(test_read_file_around_the_size), cmocka_unit_test(test_write_all),
+        cmocka_unit_test(test_packet_with_and_without),
+        cmocka_unit_test(test_hostile_packets),
+        cmocka_unit_test(test_several_descriptors),
+        cmocka_unit_test(test_memfd_and_seals),
+        cmocka_unit_test(test_sealed_size),
+        cmocka_unit_test(test_read_file_around_the_size),
+        cmocka_unit_test(test_write_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,22 @@ static void test_sizes(void **state)
     assert_int_equal(bh_frame_send(theirs, &sent, payload, BH_FRAME_PAYLOAD_MAX + 1), -EMSGSIZE);
 }
 
+/* Each frame of a long message says of which member it is. */
+static void test_message_of_the_second_member(void **state)
+{
+    struct bh_frame head = {
+        .type = BH_FRAME_DATA, .flags = BH_FRAME_SECOND, .command = BH_CMD_GUEST_EXEC_STATUS, .id = 3
+    };
+    struct bh_frame got;
+
+    (void)state;
+    assert_int_equal(bh_message_send(theirs, &head, payload, BH_FRAME_PAYLOAD_MAX + 1), 0);
+    assert_int_equal(bh_frame_recv(ours, &got, buffer, &tail), 1);
+    assert_int_equal(got.flags, BH_FRAME_SECOND | BH_FRAME_MORE);
+    assert_int_equal(bh_frame_recv(ours, &got, buffer, &tail), 1);
+    assert_int_equal(got.flags, BH_FRAME_SECOND);
+}
+
 static void test_malformed_heads(void **state)
 {
     struct bh_frame bad[9], got;
@@ -290,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sizes, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_malformed_heads, setup, pair_close),
+        cmocka_unit_test_setup_teardown(test_message_of_the_second_member, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_wrong_packet_sizes, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_pairs, setup, pair_close),
         cmocka_unit_test_setup_teardown(test_malformed_pairs, setup, pair_close),

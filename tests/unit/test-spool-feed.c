@@ -16,7 +16,7 @@ static int teardown(void **state)
 
 /* --- what ends a feeder -------------------------------------------------------------------- */
 
-enum { OUT_PIPE, OUT_WRITER, IN_PIPE, END_PIPE, SOCKET, DEV_NULL };
+enum { OUT_PIPE, OUT_WRITER, IN_PIPE, END_PIPE, SOCKET, DEV_NULL, DEV_NULL_TO_READ };
 
 /* A descriptor of this kind; `*ret_other` is its other end, or -1. */
 static int make_fd(int kind, int *ret_other)
@@ -24,8 +24,8 @@ static int make_fd(int kind, int *ret_other)
     int ends[2], pair[2];
 
     *ret_other = -1;
-    if (kind == DEV_NULL)
-        return open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (kind == DEV_NULL || kind == DEV_NULL_TO_READ)
+        return open("/dev/null", (kind == DEV_NULL ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (kind == SOCKET) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         *ret_other = pair[1];
@@ -131,6 +131,7 @@ static void test_wrong_descriptors(void **state)
     DROPPED(message, OUT_WRITER, IN_PIPE, END_PIPE);
     DROPPED(message, SOCKET, IN_PIPE, END_PIPE);
     DROPPED(message, DEV_NULL, IN_PIPE, END_PIPE);
+    DROPPED(message, DEV_NULL_TO_READ, IN_PIPE, END_PIPE);
     DROPPED(message, OUT_PIPE, OUT_PIPE, END_PIPE);
     DROPPED(message, OUT_PIPE, SOCKET, END_PIPE);
     DROPPED(message, OUT_PIPE, IN_PIPE, OUT_WRITER);
@@ -197,11 +198,13 @@ static void test_feeder_that_dies(void **state)
     write_to(played.out, "abc", 3);
     assert_int_equal(ask_status(played.number, &st), 0);
     (void)close(feeder);
+    (void)poll(NULL, 0, 100); /* its place is free then, and the next one's */
     next = introduce();
     feeder = next;
     end_played(&played, EXITED(1));
     assert_int_equal(fetch(played.number, &st), 0);
     assert_int_equal(data_len, 3);
+    assert_int_equal(told_forgotten(100), 0);
     played = play(0, 100);
     end_played(&played, EXITED(0));
     assert_int_equal(fetch(played.number, &st), 0);

@@ -350,6 +350,9 @@ static void test_results_that_nobody_fetches(void **state)
         ;
     end_played(&held, EXITED(0)); /* ended, but not over: nobody reads */
     assert_int_equal(told_forgotten(3000), held.number);
+    assert_true(next_record(BH_RECORD_RESULT));
+    assert_int_equal(records.last.command, BH_CMD_BULKHEAD_EXEC);
+    assert_true(records.last.bytes_written > 0);
     assert_int_equal(ask_status(runs.number, &st), 0); /* what runs is not forgotten */
     drop_played(&runs);
 }
@@ -370,7 +373,9 @@ static void test_age_counts_from_the_last_question(void **state)
         (void)poll(NULL, 0, 50);
     }
     close_end(&played.out);
+    (void)poll(NULL, 0, 300); /* it is over since now, however long it ran */
     assert_int_equal(fetch(played.number, &st), 0);
+    assert_true(st.exited);
 }
 
 static unsigned long switches(void)

@@ -182,6 +182,13 @@ static int no_unix(struct enter *enter)
     return enter->plan->n_sockets ? 0 : bh_seccomp_load(&bh_filter_no_unix);
 }
 
+static int no_net(struct enter *enter)
+{
+    const struct bh_sandbox_plan *plan = enter->plan;
+
+    return plan->host_net || plan->privileged ? 0 : bh_seccomp_load(&bh_filter_no_net);
+}
+
 static int filter(struct enter *enter)
 {
     return bh_seccomp_load(enter->plan->kind == BH_SANDBOX_MINIMAL ? &bh_filter_minimal : &bh_filter_diag);
@@ -208,6 +215,7 @@ static const struct step {
     { "set no_new_privs", SANDBOXED, BH_FENCE_NNP, false, no_new_privs },
     { "restrict paths by Landlock", SANDBOXED, BH_FENCE_LANDLOCK, false, landlock },
     { "refuse unix sockets", SANDBOXED, BH_FENCE_SECCOMP, false, no_unix },
+    { "refuse the network", SANDBOXED, BH_FENCE_SECCOMP, false, no_net },
     { "load the filter", SANDBOXED, BH_FENCE_SECCOMP, false, filter },
 };
 

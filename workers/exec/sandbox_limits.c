@@ -12,6 +12,10 @@
 
 #include "policy/confine/cgroupfs.h"
 
+/* Too little for a file. With 0 the kernel still starts the guest's core handler, as root, and feeds it what
+ * the program has in its memory; with 1 it does not. The filters let nobody in there set it anew. */
+#define NO_CORE 1
+
 static int lower(int resource, uint64_t value)
 {
     struct rlimit limit;
@@ -25,6 +29,19 @@ static int lower(int resource, uint64_t value)
     return setrlimit((__rlimit_resource_t)resource, &limit) < 0 ? -errno : 0;
 }
 
+/* Where the guest's own limit is 0 already, for good, that is what it is. */
+static int refuse_core(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) < 0)
+        return -errno;
+    if (limit.rlim_max < NO_CORE)
+        return 0;
+    limit.rlim_cur = limit.rlim_max = NO_CORE;
+    return setrlimit(RLIMIT_CORE, &limit) < 0 ? -errno : 0;
+}
+
 int bh_sandbox_join(const struct bh_sandbox_plan *plan)
 {
     return plan->cgroup < 0 ? 0 : bh_cgroup_write(plan->cgroup, "cgroup.procs", "0");
@@ -36,7 +53,7 @@ int bh_sandbox_rlimits(const struct bh_sandbox_plan *plan)
     int r = 0;
 
     if (sandboxed)
-        r = lower(RLIMIT_CORE, 0);
+        r = refuse_core();
     if (r == 0 && !(plan->held & BH_CGROUP_MEMORY) && plan->memory)
         r = lower(RLIMIT_AS, plan->memory);
     if (r == 0 && !(plan->held & BH_CGROUP_PIDS) && plan->pids)

@@ -8,4 +8,4 @@
 #include "workers/spool/spool.h"
 
 /* NULL: the call's error says why there is none. Counts as a use. */
-struct bh_execution *bh_spool_ask(struct bh_call *call, int64_t number);
+struct bh_spooled *bh_spool_ask(struct bh_call *call, int64_t number);

@@ -151,23 +151,23 @@ static struct bh_str put_text(char **at, const char *text, size_t max)
     return (struct bh_str){ to, (uint32_t)len };
 }
 
-static struct bh_execution *new_execution(const struct bh_feeder *feeder,
-                                          const struct bh_spool_message *message)
+static struct bh_spooled *new_execution(const struct bh_feeder *feeder,
+                                        const struct bh_spool_message *message)
 {
     size_t texts = strlen(message->program) + strlen(message->rule) + strlen(message->user) + 3;
-    struct bh_execution *execution = calloc(1, sizeof(*execution) + texts);
+    struct bh_spooled *execution = calloc(1, sizeof(*execution) + texts);
     char *at;
 
     if (!execution)
         return NULL;
-    *execution = (struct bh_execution){ .number = message->number,
-                                        .act = message->act,
-                                        .started_ms = message->started_ms,
-                                        .flags = message->flags,
-                                        .lost = message->op == BH_SPOOL_LOST,
-                                        .feeder = (int)feeder->watch.which,
-                                        .output = message->output,
-                                        .in = -1 };
+    *execution = (struct bh_spooled){ .number = message->number,
+                                      .act = message->act,
+                                      .started_ms = message->started_ms,
+                                      .flags = message->flags,
+                                      .lost = message->op == BH_SPOOL_LOST,
+                                      .feeder = (int)feeder->watch.which,
+                                      .output = message->output,
+                                      .in = -1 };
     execution->end = (struct bh_watch){ .kind = BH_WATCH_END, .fd = -1, .execution = execution };
     at = execution->texts;
     execution->program = put_text(&at, message->program, BH_SPOOL_TEXT_MAX - 1);
@@ -179,7 +179,7 @@ static struct bh_execution *new_execution(const struct bh_feeder *feeder,
 }
 
 /* Takes the pipe of a stream over. False: it is not one. */
-static bool give_stream(struct bh_execution *execution, unsigned which, int *fd)
+static bool give_stream(struct bh_spooled *execution, unsigned which, int *fd)
 {
     struct bh_stream *stream = &execution->streams[which];
 
@@ -196,7 +196,7 @@ static bool give_stream(struct bh_execution *execution, unsigned which, int *fd)
 }
 
 /* Takes the descriptors over, in the order of the flags. False: one is not what it should be. */
-static bool give_pipes(struct bh_execution *execution, int *fds)
+static bool give_pipes(struct bh_spooled *execution, int *fds)
 {
     uint16_t flags = execution->flags;
     bool good = give_stream(execution, 0, flags & BH_SPOOL_OUT ? fds++ : NULL);
@@ -213,7 +213,7 @@ static bool give_pipes(struct bh_execution *execution, int *fds)
     return good;
 }
 
-static int watch_all(struct bh_spool *spool, struct bh_execution *execution)
+static int watch_all(struct bh_spool *spool, struct bh_spooled *execution)
 {
     struct bh_watch *watches[] = { &execution->streams[0].watch, &execution->streams[1].watch,
                                    &execution->end };
@@ -229,13 +229,13 @@ static int watch_all(struct bh_spool *spool, struct bh_execution *execution)
 static bool take_message(struct bh_spool *spool, struct bh_feeder *feeder,
                          const struct bh_spool_message *message, int *fds, unsigned n_fds)
 {
-    struct bh_execution *execution;
+    struct bh_spooled *execution;
 
     if (!is_sound(spool, message, n_fds))
         return false;
     execution = new_execution(feeder, message);
     if (execution && !give_pipes(execution, fds)) {
-        bh_execution_free(spool, execution);
+        bh_spooled_free(spool, execution);
         return false;
     }
     if (execution && watch_all(spool, execution) == 0 && bh_spool_add(spool, execution) == 0)
@@ -243,7 +243,7 @@ static bool take_message(struct bh_spool *spool, struct bh_feeder *feeder,
     bh_log(BH_LOG_WARNING, "execution %llu is refused: there are %u, or no memory",
            (unsigned long long)message->number, spool->n);
     if (execution)
-        bh_execution_free(spool, execution);
+        bh_spooled_free(spool, execution);
     bh_feeder_tell(spool, (int)feeder->watch.which, message->number);
     return true;
 }

@@ -30,7 +30,7 @@ static ssize_t put(int fd, const uint8_t *data, size_t len)
 int bh_do_bulkhead_exec_write(struct bh_call *call, const struct bh_bulkhead_exec_write_args *args,
                               struct bh_bulkhead_exec_write *ret)
 {
-    struct bh_execution *execution = bh_spool_ask(call, args->pid);
+    struct bh_spooled *execution = bh_spool_ask(call, args->pid);
     ssize_t n;
 
     if (!execution)

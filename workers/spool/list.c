@@ -6,7 +6,7 @@
 #include "protocol/handlers-spool.h"
 #include "workers/lib/worker.h"
 
-static struct bh_bulkhead_execution describe(const struct bh_execution *execution, uint64_t now)
+static struct bh_bulkhead_execution describe(const struct bh_spooled *execution, uint64_t now)
 {
     uint64_t until = execution->ended_ms ? execution->ended_ms : now;
 

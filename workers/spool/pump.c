@@ -66,7 +66,7 @@ static bool is_status(int status)
 }
 
 /* What the keeper says of the end. Without a word it was killed, and the tree with it. */
-static void take_ending(struct bh_spool *spool, struct bh_execution *execution)
+static void take_ending(struct bh_spool *spool, struct bh_spooled *execution)
 {
     uint64_t now = bh_clock_ms(CLOCK_BOOTTIME);
     struct bh_ending ending;

@@ -36,9 +36,10 @@
 #define BH_SPOOL_RECORDED_MAX                                                                                \
     (64u * 1024u) /* bytes of one execution's output that the audit log gets in full */
 #define BH_SPOOL_READ_MAX (1024u * 1024u) /* bytes of one read */
-#define BH_SPOOL_EVENTS_MAX 4   /* of one round: at most 4 MiB are moved before the front is looked at */
-#define BH_SPOOL_BEHIND_MAX 64u /* messages of one feeder that are taken at once: more than a socket holds   \
-                                 */
+#define BH_SPOOL_EVENTS_MAX 4 /* of one round: at most 4 MiB are moved before the front is looked at */
+#define BH_SPOOL_BEHIND_MAX                                                                                  \
+    64u /* messages of one feeder that are taken at once: more than a socket holds                           \
+         */
 #define BH_SPOOL_DRAIN_MAX (128u * 1024u) /* bytes of one read of what is dropped */
 
 struct bh_call;
@@ -46,10 +47,10 @@ struct bh_call;
 /* What an event of the epoll descriptor is about. */
 struct bh_watch {
     enum bh_watch_kind { BH_WATCH_CONTROL, BH_WATCH_FEEDER, BH_WATCH_STREAM, BH_WATCH_END } kind;
-    int fd;                         /* -1: closed */
-    bool watched;                   /* it is in the epoll set */
-    struct bh_execution *execution; /* STREAM, END */
-    unsigned which;                 /* STREAM: 0 = output, 1 = errors; FEEDER: its slot */
+    int fd;                       /* -1: closed */
+    bool watched;                 /* it is in the epoll set */
+    struct bh_spooled *execution; /* STREAM, END */
+    unsigned which;               /* STREAM: 0 = output, 1 = errors; FEEDER: its slot */
 };
 
 /* Memory that holds output: a mapping of its own, of which only what is used is touched. */
@@ -68,7 +69,7 @@ struct bh_stream {
     size_t text_len;
 };
 
-struct bh_execution {
+struct bh_spooled {
     uint64_t number, act;
     uint64_t started_ms, ended_ms; /* CLOCK_BOOTTIME; ended_ms 0: it runs */
     uint64_t asked_ms; /* when it ended, was over, or was last asked for: what its age counts from */
@@ -99,7 +100,7 @@ struct bh_spool {
     struct bh_feeder feeders[BH_SPOOL_FEEDERS_MAX];
     uint32_t n; /* executions, oldest first */
     uint64_t numbers[BH_SPOOL_EXECUTIONS_MAX];
-    struct bh_execution *executions[BH_SPOOL_EXECUTIONS_MAX];
+    struct bh_spooled *executions[BH_SPOOL_EXECUTIONS_MAX];
     uint64_t kept;              /* bytes in all mappings */
     uint64_t idle_ms, check_ms; /* 0 = nothing is forgotten for its age; not before this moment is anything */
     const char *ended;          /* why the process has to end; NULL */
@@ -115,26 +116,26 @@ int bh_spool_init(struct bh_spool *spool, struct bh_audit *audit, int control, u
 void bh_spool_set_idle(struct bh_spool *spool, uint64_t idle_s);
 
 /* NULL: no such execution. */
-struct bh_execution *bh_spool_find(const struct bh_spool *spool, int64_t number);
+struct bh_spooled *bh_spool_find(const struct bh_spool *spool, int64_t number);
 
 /* Takes the execution over if there is room; -ENOSPC: there is none. */
-int bh_spool_add(struct bh_spool *spool, struct bh_execution *execution);
+int bh_spool_add(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* Something ended: notes it if all is over. */
-void bh_spool_settle(struct bh_spool *spool, struct bh_execution *execution);
+void bh_spool_settle(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* It was asked for: its age counts from now. */
-void bh_spool_touch(struct bh_spool *spool, struct bh_execution *execution);
+void bh_spool_touch(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* Tells its feeder, closes and frees it. */
-void bh_spool_forget(struct bh_spool *spool, struct bh_execution *execution);
+void bh_spool_forget(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* As worker.h's next_tick and tick: forgets results that nobody fetches. */
 int bh_spool_next(const struct bh_spool *spool);
 void bh_spool_expire(struct bh_spool *spool);
 
 /* Frees an execution that is in no table. */
-void bh_execution_free(struct bh_spool *spool, struct bh_execution *execution);
+void bh_spooled_free(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* Closes everything. */
 void bh_spool_deinit(struct bh_spool *spool);
@@ -142,7 +143,7 @@ void bh_spool_deinit(struct bh_spool *spool);
 /* --- stream.c -------------------------------------------------------------------------- */
 
 /* One read of the pipe; closes it at its end. */
-void bh_stream_read(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream);
+void bh_stream_read(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream);
 
 /* Takes what is kept out of the stream, which may go on. It stays charged until bh_kept_free. */
 struct bh_kept bh_stream_take(struct bh_spool *spool, struct bh_stream *stream);
@@ -185,14 +186,14 @@ void bh_feeder_tell(struct bh_spool *spool, int slot, uint64_t number);
 /* --- told.c ---------------------------------------------------------------------------- */
 
 /* Bytes came through a stream that is recorded in full. */
-void bh_told_text(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream,
+void bh_told_text(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream,
                   const void *data, size_t len);
 
 /* All is over: what has been written, as sizes and digests. */
-void bh_told_result(struct bh_spool *spool, struct bh_execution *execution);
+void bh_told_result(struct bh_spool *spool, struct bh_spooled *execution);
 
 /* A feeder said what is no message. */
 void bh_told_violation(struct bh_spool *spool);
 
 /* It is forgotten and was not fetched. */
-void bh_told_expired(struct bh_spool *spool, const struct bh_execution *execution);
+void bh_told_expired(struct bh_spool *spool, const struct bh_spooled *execution);

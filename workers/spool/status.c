@@ -15,10 +15,10 @@
 #include "protocol/wire/frame.h"
 #include "workers/lib/worker.h"
 
-struct bh_execution *bh_spool_ask(struct bh_call *call, int64_t number)
+struct bh_spooled *bh_spool_ask(struct bh_call *call, int64_t number)
 {
     struct bh_spool *spool = call->worker->context;
-    struct bh_execution *execution = bh_spool_find(spool, number);
+    struct bh_spooled *execution = bh_spool_find(spool, number);
 
     if (!execution) {
         bh_spool_catch_up(spool);
@@ -54,7 +54,7 @@ static void send_kept(struct bh_call *call, const struct bh_kept *kept, bool las
     bh_call_last(call, call->room, with_reply);
 }
 
-static void tell_end(const struct bh_execution *execution, struct bh_guest_exec_status *ret)
+static void tell_end(const struct bh_spooled *execution, struct bh_guest_exec_status *ret)
 {
     ret->has_exitcode = WIFEXITED(execution->status);
     ret->has_signal = !ret->has_exitcode;
@@ -65,7 +65,7 @@ static void tell_end(const struct bh_execution *execution, struct bh_guest_exec_
 }
 
 /* Gives what is kept, and the end if there is one: then the execution is forgotten. */
-static void deliver(struct bh_call *call, struct bh_execution *execution, struct bh_guest_exec_status *ret)
+static void deliver(struct bh_call *call, struct bh_spooled *execution, struct bh_guest_exec_status *ret)
 {
     struct bh_spool *spool = call->worker->context;
     struct bh_stream *out = &execution->streams[0], *err = &execution->streams[1];
@@ -92,7 +92,7 @@ static void deliver(struct bh_call *call, struct bh_execution *execution, struct
 int bh_do_guest_exec_status(struct bh_call *call, const struct bh_guest_exec_status_args *args,
                             struct bh_guest_exec_status *ret)
 {
-    struct bh_execution *execution = bh_spool_ask(call, args->pid);
+    struct bh_spooled *execution = bh_spool_ask(call, args->pid);
 
     if (!execution)
         return call->error->code;
@@ -101,7 +101,7 @@ int bh_do_guest_exec_status(struct bh_call *call, const struct bh_guest_exec_sta
     return 0;
 }
 
-static bool has_news(const struct bh_execution *execution)
+static bool has_news(const struct bh_spooled *execution)
 {
     return execution->over || execution->streams[0].kept.len > 0 || execution->streams[1].kept.len > 0;
 }
@@ -110,7 +110,7 @@ int bh_do_bulkhead_exec_read(struct bh_call *call, const struct bh_bulkhead_exec
                              struct bh_guest_exec_status *ret)
 {
     int64_t wait = args->has_wait ? args->wait : BH_BULKHEAD_EXEC_READ_ARGS_WAIT_DEFAULT;
-    struct bh_execution *execution = bh_spool_ask(call, args->pid);
+    struct bh_spooled *execution = bh_spool_ask(call, args->pid);
     uint64_t now = bh_clock_ms(CLOCK_MONOTONIC), until = now + (uint64_t)wait;
 
     if (!execution)

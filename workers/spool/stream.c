@@ -20,7 +20,7 @@ static size_t least(size_t a, size_t b)
 }
 
 /* Bytes that may be kept beside what is. */
-static size_t room_for(const struct bh_spool *spool, const struct bh_execution *execution,
+static size_t room_for(const struct bh_spool *spool, const struct bh_spooled *execution,
                        const struct bh_stream *stream)
 {
     size_t len = stream->kept.len;
@@ -52,7 +52,7 @@ static bool grow(struct bh_kept *kept)
     return true;
 }
 
-static void came(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream,
+static void came(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream,
                  const uint8_t *data, size_t len)
 {
     stream->total += len;
@@ -62,7 +62,7 @@ static void came(struct bh_spool *spool, struct bh_execution *execution, struct 
 }
 
 /* Reads at most `len` bytes to `to`: how many came. */
-static size_t read_some(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream,
+static size_t read_some(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream,
                         uint8_t *to, size_t len)
 {
     ssize_t n;
@@ -81,7 +81,7 @@ static size_t read_some(struct bh_spool *spool, struct bh_execution *execution, 
     return (size_t)n;
 }
 
-void bh_stream_read(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream)
+void bh_stream_read(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream)
 {
     struct bh_kept *kept = &stream->kept;
     size_t room = room_for(spool, execution, stream), n;

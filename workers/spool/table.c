@@ -31,7 +31,7 @@ int bh_spool_init(struct bh_spool *spool, struct bh_audit *audit, int control, u
 
 /* Nobody fetches it, and it is no use to wait: the program is gone, and what it left writes no more or is
  * held up. */
-static bool ages(const struct bh_execution *execution)
+static bool ages(const struct bh_spooled *execution)
 {
     if (execution->lost || execution->over)
         return true;
@@ -44,7 +44,7 @@ static bool ages(const struct bh_execution *execution)
 }
 
 /* Not before this moment can it be too old. */
-static void watch_age(struct bh_spool *spool, const struct bh_execution *execution)
+static void watch_age(struct bh_spool *spool, const struct bh_spooled *execution)
 {
     uint64_t due = execution->asked_ms + spool->idle_ms;
 
@@ -52,7 +52,7 @@ static void watch_age(struct bh_spool *spool, const struct bh_execution *executi
         spool->check_ms = due;
 }
 
-void bh_spool_touch(struct bh_spool *spool, struct bh_execution *execution)
+void bh_spool_touch(struct bh_spool *spool, struct bh_spooled *execution)
 {
     execution->asked_ms = bh_clock_ms(CLOCK_BOOTTIME);
     if (ages(execution))
@@ -65,7 +65,7 @@ void bh_spool_set_idle(struct bh_spool *spool, uint64_t idle_s)
     spool->check_ms = spool->n > 0 && spool->idle_ms ? 0 : UINT64_MAX;
 }
 
-struct bh_execution *bh_spool_find(const struct bh_spool *spool, int64_t number)
+struct bh_spooled *bh_spool_find(const struct bh_spool *spool, int64_t number)
 {
     for (uint32_t i = 0; i < spool->n; i++)
         if (spool->numbers[i] == (uint64_t)number)
@@ -73,7 +73,7 @@ struct bh_execution *bh_spool_find(const struct bh_spool *spool, int64_t number)
     return NULL;
 }
 
-int bh_spool_add(struct bh_spool *spool, struct bh_execution *execution)
+int bh_spool_add(struct bh_spool *spool, struct bh_spooled *execution)
 {
     if (spool->n == BH_SPOOL_EXECUTIONS_MAX)
         return -ENOSPC;
@@ -83,7 +83,7 @@ int bh_spool_add(struct bh_spool *spool, struct bh_execution *execution)
     return 0;
 }
 
-void bh_spool_settle(struct bh_spool *spool, struct bh_execution *execution)
+void bh_spool_settle(struct bh_spool *spool, struct bh_spooled *execution)
 {
     bh_spool_touch(spool, execution);
     if (execution->over || execution->ended_ms == 0 || execution->streams[0].watch.fd >= 0 ||
@@ -95,7 +95,7 @@ void bh_spool_settle(struct bh_spool *spool, struct bh_execution *execution)
     bh_told_result(spool, execution);
 }
 
-void bh_execution_free(struct bh_spool *spool, struct bh_execution *execution)
+void bh_spooled_free(struct bh_spool *spool, struct bh_spooled *execution)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct bh_stream *stream = &execution->streams[i];
@@ -109,7 +109,7 @@ void bh_execution_free(struct bh_spool *spool, struct bh_execution *execution)
     free(execution);
 }
 
-void bh_spool_forget(struct bh_spool *spool, struct bh_execution *execution)
+void bh_spool_forget(struct bh_spool *spool, struct bh_spooled *execution)
 {
     uint32_t i = 0;
 
@@ -120,7 +120,7 @@ void bh_spool_forget(struct bh_spool *spool, struct bh_execution *execution)
     memmove(spool->numbers + i, spool->numbers + i + 1, (spool->n - i) * sizeof(spool->numbers[0]));
     memmove(spool->executions + i, spool->executions + i + 1, (spool->n - i) * sizeof(spool->executions[0]));
     bh_feeder_tell(spool, execution->feeder, execution->number);
-    bh_execution_free(spool, execution);
+    bh_spooled_free(spool, execution);
 }
 
 int bh_spool_next(const struct bh_spool *spool)
@@ -142,7 +142,7 @@ void bh_spool_expire(struct bh_spool *spool)
 
     spool->check_ms = UINT64_MAX;
     while (i < spool->n) {
-        struct bh_execution *execution = spool->executions[i];
+        struct bh_spooled *execution = spool->executions[i];
 
         if (ages(execution) && execution->asked_ms + spool->idle_ms <= now) {
             if (!execution->over && !execution->lost)
@@ -160,7 +160,7 @@ void bh_spool_expire(struct bh_spool *spool)
 void bh_spool_deinit(struct bh_spool *spool)
 {
     for (uint32_t i = 0; i < spool->n; i++)
-        bh_execution_free(spool, spool->executions[i]);
+        bh_spooled_free(spool, spool->executions[i]);
     for (unsigned i = 0; i < BH_SPOOL_FEEDERS_MAX; i++)
         bh_watch_close(spool, &spool->feeders[i].watch);
     spool->n = 0;

@@ -15,7 +15,7 @@
 
 static const char *const names[] = { "standard output", "standard error" };
 
-static struct bh_record record_of(const struct bh_execution *execution, enum bh_record_kind kind)
+static struct bh_record record_of(const struct bh_spooled *execution, enum bh_record_kind kind)
 {
     return (struct bh_record){ .kind = (uint16_t)kind,
                                .command = execution->flags & BH_SPOOL_WAITS ? BH_CMD_BULKHEAD_EXEC
@@ -26,7 +26,7 @@ static struct bh_record record_of(const struct bh_execution *execution, enum bh_
                                .user = execution->user };
 }
 
-static void send_text(struct bh_spool *spool, const struct bh_execution *execution, struct bh_stream *stream)
+static void send_text(struct bh_spool *spool, const struct bh_spooled *execution, struct bh_stream *stream)
 {
     struct bh_record record = record_of(execution, BH_RECORD_EVENT);
 
@@ -44,7 +44,7 @@ static void put_byte(struct bh_stream *stream, char c)
     stream->text[stream->text_len++] = c ? c : '0';
 }
 
-void bh_told_text(struct bh_spool *spool, struct bh_execution *execution, struct bh_stream *stream,
+void bh_told_text(struct bh_spool *spool, struct bh_spooled *execution, struct bh_stream *stream,
                   const void *data, size_t len)
 {
     uint64_t before = stream->total - len;
@@ -77,7 +77,7 @@ static size_t put_stream(char *to, size_t room, struct bh_stream *stream)
     return (size_t)n;
 }
 
-void bh_told_result(struct bh_spool *spool, struct bh_execution *execution)
+void bh_told_result(struct bh_spool *spool, struct bh_spooled *execution)
 {
     struct bh_record record = record_of(execution, BH_RECORD_RESULT);
     char text[512];
@@ -115,7 +115,7 @@ void bh_told_violation(struct bh_spool *spool)
     (void)bh_audit_send(spool->audit, &record, NULL);
 }
 
-void bh_told_expired(struct bh_spool *spool, const struct bh_execution *execution)
+void bh_told_expired(struct bh_spool *spool, const struct bh_spooled *execution)
 {
     struct bh_record record = record_of(execution, BH_RECORD_EVENT);
     char text[128];

