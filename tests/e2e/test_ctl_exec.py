@@ -422,6 +422,15 @@ def test_usage(folder, words, says):
     assert done.returncode == 255 and says in done.stderr
 
 
+def test_channel_is_found_by_the_state_folder(served):
+    """Root's own, unless told otherwise; it is found once, and held through every change of hands."""
+    for words in ([], ["--channel", "main"]):
+        done = subprocess.run([CTL, "exec", "--state-dir", served.agent.folder, *words, "-n", "--", "/bin/sh", "-c", "sleep 1.2; echo x"],
+                              capture_output=True, timeout=20)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"x\n", b"")
+    assert {row["src"].split("/")[0] for row in served.agent.audit("act")} == {"main", "local"}
+
+
 # --- several at once -------------------------------------------------------------------------------------------------
 
 def test_list(served):
