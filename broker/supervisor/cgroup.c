@@ -19,45 +19,62 @@
 
 #include "policy/confine/cgroupfs.h"
 #include "protocol/base/mem.h"
-#include "protocol/wire/boot.h"
 
 #define AGENT "agent"
-#define EXEC_PREFIX "exec-"
 #define OF_ROOT "bulkhead" /* in the root group, which is everybody's, the agent makes itself one */
 
 static int make(int parent, const char *name)
 {
-    int fd;
+    bool made = mkdirat(parent, name, 0755) == 0;
+    _cleanup_close_ int fd = -1;
 
-    if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+    if (!made && errno != EEXIST)
         return -errno;
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0 || (made && fchmod(fd, 0755) < 0)) /* whatever the umask */
+        return -errno;
+    return bh_take_fd(&fd);
 }
+
+/* Attributes by which systemd, or whoever else, says that a group is somebody's own. */
+static const char *const signs[] = { "trusted.delegate", "user.delegate" };
 
 static bool is_delegated(int group)
 {
-    static const char *const names[] = { "trusted.delegate", "user.delegate" };
     char value[2];
 
-    for (size_t i = 0; i < BH_ARRAY_SIZE(names); i++)
-        if (fgetxattr(group, names[i], value, sizeof(value)) == 1 && value[0] == '1')
+    for (size_t i = 0; i < BH_ARRAY_SIZE(signs); i++)
+        if (fgetxattr(group, signs[i], value, sizeof(value)) == 1 && value[0] == '1')
             return true;
     return false;
+}
+
+/* In the root, which is everybody's: a group of the agent's own, if there is anything to limit by. */
+static int make_of_root(int root)
+{
+    int group;
+
+    if (bh_cgroup_enable(root) == 0)
+        return -ENOENT;
+    group = make(root, OF_ROOT);
+    if (group >= 0)
+        (void)fsetxattr(group, signs[1], "1", 1, 0); /* an agent that restarts itself finds it so */
+    return group;
 }
 
 /* The group that is the agent's: a descriptor, -ENOENT, or another -errno. */
 static int find_group(void)
 {
     bool root = false;
-    _cleanup_close_ int own = bh_cgroup_own(&root);
+    _cleanup_close_ int former = bh_cgroup_beside(AGENT), own = -1;
 
+    if (former >= 0 && is_delegated(former))
+        return bh_take_fd(&former);
+    own = bh_cgroup_own(&root);
     if (own < 0)
         return own;
-    if (root) {
-        (void)bh_cgroup_enable(own);
-        return make(own, OF_ROOT);
-    }
+    if (root)
+        return make_of_root(own);
     return is_delegated(own) ? bh_take_fd(&own) : -ENOENT;
 }
 
@@ -70,7 +87,7 @@ int bh_cgroups_start(struct bh_cgroups *ret, const char **ret_step)
     *ret_step = "find the agent's control group";
     group = find_group();
     if (group < 0)
-        return group == -ENOENT || group == -EROFS ? 1 : group;
+        return group == -ENOENT || group == -EROFS || group == -EACCES ? 1 : group;
     *ret_step = "move into a control group";
     leaf = make(group, AGENT);
     r = leaf < 0 ? leaf : bh_cgroup_write(leaf, "cgroup.procs", "0");
@@ -107,24 +124,22 @@ static int make_for(int parent, const char *name, gid_t gid)
     return r < 0 ? r : bh_take_fd(&group);
 }
 
-int bh_cgroups_seat(const struct bh_cgroups *groups, const char *channel, gid_t gid)
+int bh_cgroups_sit(const struct bh_cgroups *groups, const char *name, const char *channel, gid_t gid)
 {
-    char name[sizeof(EXEC_PREFIX) + BH_CHANNEL_NAME_MAX];
+    char place_name[64];
     _cleanup_close_ int place = -1, worker = -1;
-    int procs;
 
     if (groups->group < 0)
-        return -1;
-    (void)snprintf(name, sizeof(name), EXEC_PREFIX "%.*s", BH_CHANNEL_NAME_MAX, channel);
-    place = make_for(groups->group, name, gid);
+        return 0;
+    (void)snprintf(place_name, sizeof(place_name), "%.16s-%.32s", name, channel);
+    place = make_for(groups->group, place_name, gid);
     if (place < 0)
-        return place < -1 ? place : -EIO;
+        return place;
     worker = make_for(place, BH_CGROUP_WORKER, gid);
     if (worker < 0)
-        return worker < -1 ? worker : -EIO;
+        return worker;
     (void)bh_cgroup_enable(place);
-    procs = openat(worker, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    return procs < 0 ? (errno == EPERM ? -EACCES : -errno) : procs;
+    return bh_cgroup_write(worker, "cgroup.procs", "0");
 }
 
 /* Depth first; a group with processes stays, and so does what is above it. */
@@ -151,7 +166,7 @@ void bh_cgroups_sweep(const struct bh_cgroups *groups)
     const struct dirent *entry;
 
     while (folder && (entry = readdir(folder)))
-        if (entry->d_type == DT_DIR && strncmp(entry->d_name, EXEC_PREFIX, strlen(EXEC_PREFIX)) == 0)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && strcmp(entry->d_name, AGENT) != 0)
             sweep(groups->group, entry->d_name, 1);
     if (folder)
         (void)closedir(folder);

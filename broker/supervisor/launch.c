@@ -86,6 +86,18 @@ static char **child_environment(enum bh_role role)
     return environment;
 }
 
+/* What it runs can be limited then. Without, it is limited less. */
+static void sit(const struct bh_supervisor *s, const struct bh_process *process, const struct bh_boot *boot,
+                gid_t gid)
+{
+    int r = 0;
+
+    if (process->role == BH_ROLE_EXEC || process->role == BH_ROLE_SPAWN)
+        r = bh_cgroups_sit(&s->cgroups, bh_roster[process->role].profile->name, boot->channel, gid);
+    if (r < 0)
+        bh_log(BH_LOG_WARNING, "has no control group: %s", strerror(-r));
+}
+
 static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process, struct bh_boot *boot,
                              struct bh_sight *sight, struct seats *seats, pid_t parent)
 {
@@ -100,6 +112,7 @@ static _Noreturn void become(struct bh_supervisor *s, struct bh_process *process
     bh_log_style(s->options.verbose, s->options.log_file);
     if (process->role != BH_ROLE_HOOK)
         seats->fds[BH_FD_STATUS] = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    sit(s, process, boot, sight->identity.gid);
     take_seats(seats);
     reset_signals();
     r = bh_confine_before_exec(profile, &sight->identity, &sight->view, sight->off, parent, program, boot,

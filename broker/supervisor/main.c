@@ -158,6 +158,16 @@ static void open_channels(struct bh_supervisor *s)
             bh_die(1, "%s", why);
 }
 
+/* Without them limits are rlimits. */
+static void join_cgroups(struct bh_supervisor *s)
+{
+    const char *step;
+    int r = bh_cgroups_start(&s->cgroups, &step);
+
+    if (r < 0)
+        bh_log(BH_LOG_WARNING, "executions are not limited by control groups: %s: %s", step, strerror(-r));
+}
+
 static void prepare(struct bh_supervisor *s, int argc, char **argv)
 {
     int r;
@@ -174,6 +184,7 @@ static void prepare(struct bh_supervisor *s, int argc, char **argv)
     s->hooks = s->options.hook || access(BH_HOOK_DIR_DEFAULT, F_OK) == 0;
     if (s->privileged)
         keep_capabilities();
+    join_cgroups(s);
     s->dev_null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->dev_null < 0)
         bh_die(1, "cannot open /dev/null: %s", strerror(errno));

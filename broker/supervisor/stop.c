@@ -48,6 +48,7 @@ static void stop_all(struct bh_supervisor *s, const char *event)
     write_out(s);
     for (unsigned i = 0; i < s->n_channels; i++)
         bh_channel_close(s, &s->channels[i]);
+    bh_cgroups_sweep(&s->cgroups);
 }
 
 _Noreturn void bh_stop(struct bh_supervisor *s, int status)

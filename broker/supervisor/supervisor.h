@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "broker/supervisor/cgroup.h"
 #include "broker/supervisor/budget.h"
 #include "broker/supervisor/options.h"
 #include "broker/supervisor/roster.h"
@@ -141,6 +142,7 @@ struct bh_supervisor {
     bool frozen_forestalled;          /* an own folder was frozen, so what that says cannot be held */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];
+    struct bh_cgroups cgroups;
     bool privileged; /* started by root */
     bool stopping;
     bool over; /* the last port is gone: the agent is to end */

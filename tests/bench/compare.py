@@ -8,7 +8,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
-SERVED = "ping,pipe,info,fread,fwrite,cold,memory,idle,resil,growth,freeze"
+SERVED = "ping,pipe,info,fread,fwrite,exec,sandbox,cold,memory,idle,hol,resil,growth,freeze"
 PEER, OURS = "qemu-ga", "bulkhead"
 
 

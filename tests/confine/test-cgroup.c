@@ -22,7 +22,6 @@
 #include "broker/supervisor/cgroup.h"
 #include "policy/confine/become.h"
 #include "policy/confine/cgroupfs.h"
-#include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "workers/exec/cgroup.h"
 #include "workers/exec/sandbox_limits.h"
@@ -117,11 +116,11 @@ static int run_one(int place)
     return bh_cgroup_remove(place, NUMBER) == -ENOENT ? 0 : 28;
 }
 
-static int be_worker(int seat)
+static int be_worker(const struct bh_cgroups *groups)
 {
     int place;
 
-    if (bh_write_all(seat, "0", 1) < 0 || bh_become(WORKER_ID, WORKER_ID, 0, NULL) < 0)
+    if (bh_cgroups_sit(groups, "exec", "main", WORKER_ID) < 0 || bh_become(WORKER_ID, WORKER_ID, 0, NULL) < 0)
         return 10;
     place = bh_cgroup_place();
     return place < 0 ? 11 : run_one(place);
@@ -131,17 +130,14 @@ static int supervise(void)
 {
     struct bh_cgroups groups;
     const char *step;
-    int seat, status;
+    int status;
     pid_t pid;
 
     if (bh_cgroups_start(&groups, &step) != 0)
         return 1;
-    seat = bh_cgroups_seat(&groups, "main", WORKER_ID);
-    if (seat < 0)
-        return 2;
     pid = fork();
     if (pid == 0)
-        _exit(be_worker(seat));
+        _exit(be_worker(&groups));
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
         return 3;
     bh_cgroups_sweep(&groups);
@@ -176,7 +172,7 @@ static int expect_none(void)
 
     if (bh_cgroups_start(&groups, &step) != 1)
         return 1;
-    return bh_cgroups_seat(&groups, "main", WORKER_ID) == -1 && bh_cgroup_place() == -ENOENT ? 0 : 2;
+    return bh_cgroups_sit(&groups, "exec", "main", WORKER_ID) == 0 && bh_cgroup_place() == -ENOENT ? 0 : 2;
 }
 
 static void test_what_is_not_delegated_is_left_alone(void **state)

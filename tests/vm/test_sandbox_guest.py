@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
+import execs
 import image
+from harness import wait_for
+from inside import Inside
 
 CONFINE = image.HERE.parent / "confine"
 sys.path.insert(0, str(CONFINE))
@@ -75,3 +78,40 @@ def test_limits_hold_for_root_too(grouped, kind):
     assert done.text.split() == ["sandbox-run:", "the", "group", "holds", "6", "many-processes", "EAGAIN"]
     done = grouped(kind, "0", "cgroup=yes", f"memory={48 << 20}", "/bin/busybox", "dd if=/dev/zero of=/dev/null bs=160M count=1")
     assert "the group holds 1" in done.text and done.status == 128 + 9
+
+
+def policy(kind):
+    rules = {"escape": ('program "/opt/bulkhead-escape/escape"', "pids 20"), "hog": ('program "/bin/busybox"', "memory 48M"),
+             "slow": ('program "/bin/sleep"', 'argv0 "sleep"')}
+    blocks = ["".join(f"    {line}\n" for line in (*lines, "rest any", "user root", f"sandbox {kind}")) for lines in rules.values()]
+    return "\n".join(["policy 1", f"commands {execs.COMMANDS}", "allow @sync, @info",
+                      *(f"rule {name}: allow guest-exec {{\n{block}}}" for name, block in zip(rules, blocks)), ""])
+
+
+def groups_of(machine):
+    return machine.shell("ls /sys/fs/cgroup/bulkhead/*-main 2>/dev/null | grep -c ^run- ; true").strip()
+
+
+@pytest.mark.parametrize("kind", ["minimal", "plain", "none"])
+def test_an_agents_executions_have_groups(machine, grouped, kind):
+    """From start to end, whoever runs them; the agent is at the root of all groups, as where there is no systemd."""
+    agent = Inside(machine, policy=policy(kind))
+    try:
+        agent.start()
+        with machine.client(60) as client:
+            client.sync()
+            words = ["x", "1", "1", "x", "1", "many-processes"]
+            assert execs.run(client, "/opt/bulkhead-escape/escape", *words, seconds=30).out == b"many-processes EAGAIN\n"
+            assert execs.run(client, "/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=160M", "count=1", seconds=30).signal == 9
+            assert groups_of(machine) == "0"
+            execs.begin(client, "/bin/sleep", "600")
+            assert groups_of(machine) == "1"
+        machine.shell(f"kill -USR2 {agent.pid}")  # it starts itself anew, from where it is
+        wait_for(lambda: agent.log().count("channel main: ") == 2, 20, "the agent to start itself anew")
+        with machine.client(60) as client:
+            client.sync()
+            assert execs.run(client, "/opt/bulkhead-escape/escape", *words, seconds=30).out == b"many-processes EAGAIN\n"
+        assert machine.shell("cat /sys/fs/cgroup/bulkhead/agent/cgroup.procs").split()[0] == str(agent.pid)
+    finally:
+        agent.stop()
+    assert machine.shell("ls -d /sys/fs/cgroup/bulkhead/*-main 2>/dev/null; true") == ""

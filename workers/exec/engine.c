@@ -14,8 +14,10 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+#include "workers/exec/cgroup.h"
 
 #define EVENTS_MAX 64
+#define REMOVE_TRIES 20
 #define END_MS 2200 /* for keepers to end what they keep */
 #define NUMBER_END (INT64_C(1) << 53) /* exact in every JSON reader */
 
@@ -25,6 +27,7 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     engine->spawns = spawns;
     engine->privileged = geteuid() == 0 || worker->boot->caps & UINT64_C(1) << CAP_SYS_ADMIN;
     engine->feed = engine->spawn = -1;
+    engine->groups = bh_cgroup_place();
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->idle_since_ms = bh_clock_ms(CLOCK_BOOTTIME);
     if (engine->epoll < 0)
@@ -61,7 +64,7 @@ struct bh_execution *bh_engine_new(struct bh_engine *engine)
 
         if (row->number)
             continue;
-        *row = (struct bh_execution){ .number = take_number(engine), .end = -1 };
+        *row = (struct bh_execution){ .number = take_number(engine), .end = -1, .group = -1 };
         engine->n++;
         return row;
     }
@@ -95,6 +98,16 @@ uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key)
     return n;
 }
 
+void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution)
+{
+    if (execution->group < 0)
+        return;
+    (void)bh_cgroup_kill(execution->group);
+    for (int i = 0; bh_cgroup_remove(engine->groups, execution->number) == -EBUSY && i < REMOVE_TRIES; i++)
+        (void)usleep(1000); /* what was killed is about to be gone */
+    bh_close_p(&execution->group);
+}
+
 /* The keeper is gone, and with it all that it kept. */
 static void keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
 {
@@ -105,6 +118,7 @@ static void keeper_ended(struct bh_engine *engine, struct bh_execution *executio
     while (waitpid(execution->keeper, NULL, 0) < 0 && errno == EINTR)
         ;
     execution->keeper = 0;
+    bh_engine_ungroup(engine, execution);
     engine->worker->state->executions--;
     if (!execution->ended)
         bh_report_end(engine, execution, &killed);

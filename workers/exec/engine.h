@@ -33,6 +33,7 @@ struct bh_execution {
     uint16_t command;  /* enum bh_command_id */
     uint64_t request;
     pid_t keeper;      /* 0: it has ended */
+    int group;         /* its control group, or -1 */
     int end;           /* reading end of the pipe for struct bh_ending; -1: told, and the keeper has ended */
     bool ended;        /* the program has ended */
     bool kept;         /* outlives us */
@@ -47,6 +48,7 @@ struct bh_engine {
     bool spawns; /* bulkhead-spawn */
     bool privileged;
     int epoll;
+    int groups; /* where control groups of executions are made; < 0: nowhere */
     int feed;  /* socket to the spool; -1: not there */
     int spawn; /* exec: socket to bulkhead-spawn; -1: not there */
     uint64_t relayed; /* exec: id of the last relayed call */
@@ -95,6 +97,8 @@ struct bh_execution *bh_engine_new(struct bh_engine *engine);
 struct bh_execution *bh_engine_find(struct bh_engine *engine, int64_t number);
 /* Gives the row back if nothing needs it any more. */
 void bh_engine_settle(struct bh_engine *engine, struct bh_execution *execution);
+/* Ends whatever is left in its control group, and removes that. */
+void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution);
 /* How many executions of this rule run. */
 uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key);
 /* Is the row's end, or the feed, to be watched. 0 or -errno. */

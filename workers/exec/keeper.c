@@ -159,7 +159,7 @@ static _Noreturn void keep(const struct bh_start *from, int report)
     if (program.interpreter >= 0)
         move_into_sandbox(&start.sandbox, program.interpreter, program.interpreter_path);
     signals = watch_signals();
-    child = signals < 0 ? -1 : fork();
+    child = signals < 0 ? -1 : vfork(); /* it borrows our memory until it executes, and never returns from here */
     if (child < 0)
         bh_start_fail(SEAT_REPORT, errno, "starting a process");
     if (child == 0)

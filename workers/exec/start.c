@@ -17,6 +17,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
 #include "protocol/codes.h"
+#include "workers/exec/cgroup.h"
 #include "workers/exec/engine.h"
 
 #define PIPE_BYTES (1024 * 1024) /* room in a pipe of output: fewer, larger reads */
@@ -210,6 +211,8 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
                               .keep = keep };
     int r = plan_sandbox(request, judged, &start.sandbox);
 
+    if (r == 0 && engine->groups >= 0 && bh_cgroup_make(engine->groups, execution->number, &start.sandbox) == 0)
+        execution->group = start.sandbox.cgroup;
     start.environment = r == 0 ? bh_environment(request, judged) : NULL;
     if (r == 0 && !start.environment)
         r = -ENOMEM;
@@ -220,6 +223,8 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
     if (r < 0 && failure.error == 0)
         failure = (struct bh_start_failure){ -r, "preparing it" };
     execution->keeper = r < 0 ? 0 : execution->keeper;
+    if (r < 0)
+        bh_engine_ungroup(engine, execution);
     engine->worker->state->executions += execution->keeper > 0;
     return r < 0 ? bh_report_failure(request, judged, &failure) : 0;
 }
