@@ -266,8 +266,7 @@ static int check_power(const struct bh_supervisor *s, struct bh_epoch *epoch)
             continue;
         (void)snprintf(epoch->message, sizeof(epoch->message),
                        "it has the first rules with `sandbox plain` or `none`, and the agent has given up "
-                       "what they need: "
-                       "restart it");
+                       "what they need for good: stop it, and start it again");
         return -EPERM;
     }
     return 0;

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from execs import MNT, Pair, begin, carriers, copy, mark, nobody_carries, rule, run, scratch, serving, trusted_place
+from execs import MNT, Pair, begin, carriers, copy, finish, is_unknown, mark, nobody_carries, request, rule, run, scratch, serving, trusted_place
 from harness import Gone, alive, kill, wait_for
 
 pytestmark = pytest.mark.root
@@ -26,6 +26,7 @@ BRIEF = "sleep 0.0{0}; echo out; setsid sleep 0.0{0} & exit 3"
 
 
 def rules(*lines):
+    lines += ("allow @extension on alpha",)
     return [rule(name, copy("/bin/sh", MNT / f"sh-{name}"), "rest any dash-ok", 'env "MARK"', "timeout 60s", *more) for name, more in
             SANDBOXES.items()] + list(lines)
 
@@ -82,19 +83,23 @@ class Round:
     def expect(self):
         self.client.close()
         self.client = self.agent.client()
-        for name, (number, word) in self.stay.items():
-            if name in TAKES[self.victim]:
-                nobody_carries(word, 3)
-                assert self.told(number) in ("over", "unknown")
-            else:
-                assert len(carriers(word)) >= 3, f"{name} ended with {self.victim}"
-                assert self.told(number) == "runs" or self.victim == "spool"
+        self.expect_stay()
         for number, word in self.brief.values():
             nobody_carries(word, 3)
             self.settled(number)
         for name in SANDBOXES:
             self.works(name)
+        self.expect_stay()  # nor did a successor end them
         self.expect_records()
+
+    def expect_stay(self):
+        for name, (number, word) in self.stay.items():
+            if name in TAKES[self.victim]:
+                nobody_carries(word, 3)
+                self.settled(number)
+            else:
+                assert len(carriers(word)) >= 3, f"{name} ended with {self.victim}"
+                assert self.told(number) == "runs" or self.victim == "spool"
 
     def close(self):
         """What stays is ended: processes of one user may be so many."""
@@ -160,6 +165,21 @@ def test_killed(agent, victim):
         finally:
             one.close()
     agent.verify()
+
+
+def test_a_successor_cancels_what_another_process_runs(agent):
+    """bulkhead-spawn goes on while its exec worker has a successor, which must find it again."""
+    word = mark()
+    with agent.client() as client:
+        number = begin(client, MNT / "sh-none", "-c", STAYS, env=[f"MARK={word}"])
+        wait_for(lambda: len(carriers(word)) >= 3, 5, "it to run")
+        kill(agent.pid("exec"))
+        wait_for(lambda: "return" in client.call("guest-exec", request(MNT / "sh-plain", "-c", ":")), 5, "a successor")
+        client.ok("bulkhead-exec-signal", {"pid": number, "signal": "kill"})
+        nobody_carries(word, 3)
+        assert finish(client, number).signal == signal.SIGKILL
+        for wrong in (number + 2, number + 1, 1, -1, 0):
+            assert is_unknown(client, "bulkhead-exec-signal", wrong)
 
 
 def test_killed_keeper(agent):

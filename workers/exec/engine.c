@@ -28,6 +28,7 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     engine->spawns = spawns;
     engine->privileged = geteuid() == 0 || worker->boot->caps & UINT64_C(1) << CAP_SYS_ADMIN;
     engine->feed = engine->spawn = -1;
+    engine->relayed = (uint64_t)worker->boot->epoch << 32; /* above all that a predecessor has relayed */
     engine->groups = bh_cgroup_place();
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->idle_since_ms = bh_clock_ms(CLOCK_BOOTTIME);

@@ -37,7 +37,7 @@ int bh_do_guest_exec(struct bh_call *call, const struct bh_guest_exec_args *args
         .env = args->env,
         .n_env = args->n_env,
         .has_env = args->has_env,
-        .has_input = call->stage.len > 0, /* bulk has no other trace: an empty one is as none */
+        .has_input = args->has_input_data || call->stage.len > 0,
         .capture =
             args->has_capture_output ? args->capture_output : BH_GUEST_EXEC_ARGS_CAPTURE_OUTPUT_DEFAULT,
     };
@@ -88,10 +88,10 @@ int bh_do_bulkhead_exec_signal(struct bh_call *call, const struct bh_bulkhead_ex
 {
     struct bh_engine *engine = call->worker->context;
     uint8_t which = args->has_signal ? args->signal : BH_BULKHEAD_EXEC_SIGNAL_ARGS_SIGNAL_DEFAULT;
-    bool odd = args->pid & 1;
+    bool spawned = args->pid & 1 && !engine->spawns; /* by bulkhead-spawn, maybe for a predecessor of ours */
     struct bh_execution *execution;
 
-    if (odd && !engine->spawns && engine->spawn >= 0)
+    if (spawned && (engine->spawn >= 0 || bh_policy_has_sandbox(&call->worker->policy, BH_SANDBOX_NONE)))
         return bh_relay(engine, call, args, NULL);
     execution = bh_engine_find(engine, args->pid);
     if (!execution || !execution->keeper)

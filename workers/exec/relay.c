@@ -72,11 +72,9 @@ static int send_call(struct bh_engine *engine, const struct bh_call *call, const
     return r < 0 ? r : send_all(engine, &frame, args->ptr, args->len, 0);
 }
 
-/* One frame of the answer to this call. 0, or -errno. */
-static int receive(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame,
-                   uint8_t *room)
+/* One frame of an answer. 0, or -errno. */
+static int receive(struct bh_engine *engine, struct bh_frame *frame, uint8_t *room, uint64_t until)
 {
-    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
     struct bh_tail tail = { 0 };
     int r = bh_fd_wait(engine->spawn, until);
 
@@ -84,17 +82,29 @@ static int receive(struct bh_engine *engine, const struct bh_call *call, struct 
         r = bh_frame_recv(engine->spawn, frame, room, &tail);
     if (r <= 0)
         return r == 0 ? -EPIPE : r;
-    if (tail.frame.type != 0 || frame->id != engine->relayed || frame->flags ||
-        frame->command != (uint16_t)(call->command - bh_commands))
-        return -EPROTO;
-    return 0;
+    return tail.frame.type != 0 || frame->flags ? -EPROTO : 0;
+}
+
+/* The answer to this call, behind those that a predecessor of ours was not there for. 0, or -errno. */
+static int receive_own(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame,
+                       uint8_t *room)
+{
+    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
+    int r;
+
+    do
+        r = receive(engine, frame, room, until);
+    while (r == 0 && frame->id < engine->relayed);
+    if (r == 0 && (frame->id != engine->relayed || frame->command != (uint16_t)(call->command - bh_commands)))
+        r = -EPROTO;
+    return r;
 }
 
 static int take_answer(struct bh_engine *engine, struct bh_call *call, void *ret)
 {
     _cleanup_free_ uint8_t *room = malloc(BH_PACKET_ROOM);
     struct bh_frame frame;
-    int r = room ? receive(engine, call, &frame, room) : -ENOMEM;
+    int r = room ? receive_own(engine, call, &frame, room) : -ENOMEM;
 
     if (r < 0)
         return r;
