@@ -40,7 +40,7 @@ const struct bh_profile bh_profile_opener = {
     .caps = UINT64_C(1) << CAP_DAC_OVERRIDE,
     .own_net = true,
     .max_fds =
-        4096, /* the kernel counts what its user has under way in all sockets of the guest against it */
+        2048, /* the kernel counts what its user has under way in all sockets of the guest against it */
     .max_memory_mib = 64,
     .filesize_max_mib = 0,
     .view = BH_VIEW_PATHS,
