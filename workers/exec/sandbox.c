@@ -117,7 +117,8 @@ static int list_paths(struct enter *enter)
 
     if (!rows)
         return -ENOMEM;
-    r = bh_sandbox_spare(rows, bh_sandbox_allowed(enter->plan, folder, rows), &spared);
+    /* What replaces a secret keeps its mode: others than uid 0 cannot read it, and need no list as long. */
+    r = bh_sandbox_spare(rows, bh_sandbox_allowed(enter->plan, folder, rows), enter->plan->uid == 0, &spared);
     if (r == 0)
         enter->ruleset = bh_landlock_make(spared.rows, spared.n, enter->plan->host_net);
     bh_spared_free(&spared);

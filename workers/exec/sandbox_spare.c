@@ -80,14 +80,14 @@ static int walk(struct bh_spared *spared, const char *path, uint32_t access, int
     return r;
 }
 
-int bh_sandbox_spare(const struct bh_view_path *rows, uint32_t n_rows, struct bh_spared *ret)
+int bh_sandbox_spare(const struct bh_view_path *rows, uint32_t n_rows, bool apart, struct bh_spared *ret)
 {
     int r = 0;
 
     *ret = (struct bh_spared){ 0 };
     for (uint32_t i = 0; i < n_rows && r == 0; i++)
-        r = rows[i].access & BH_ACCESS_READ ? walk(ret, rows[i].path, rows[i].access, DEPTH_MAX)
-                                            : add(ret, rows[i].path, rows[i].access);
+        r = apart && rows[i].access & BH_ACCESS_READ ? walk(ret, rows[i].path, rows[i].access, DEPTH_MAX)
+                                                     : add(ret, rows[i].path, rows[i].access);
     return r;
 }
 
