@@ -217,7 +217,7 @@ const struct ctl_command ctl_exec = {
         "  --channel C       the channel to use, where the agent has several\n"
         "  -n, --no-input    it reads nothing; else it reads standard input, which the rule must grant\n"
         "  --merge           its errors go to standard output too, in the order of its writes\n"
-        "  --env NAME=VALUE  a variable of its environment; may be given often\n"
+        "  --env NAME=VALUE  a variable that the rule lets it have; may be given often\n"
         "  --list            what runs or ran on the channel, instead\n"
         "Exit status: the program's; 128 and the signal's number if one ended it; 255 if it could not be\n"
         "started or was lost sight of. With --list as of call.",

@@ -143,7 +143,7 @@ MUTATIONS = [
     ("sandbox: landlock", EXEC + "sandbox.c",
      "return enter->ruleset < 0 ? -ENOSYS : bh_landlock_enforce(enter->ruleset);", "return 0;", "test_escape.py"),
     ("sandbox: landlock: no TCP without net host", EXEC + "sandbox.c",
-     "bh_sandbox_allowed(enter->plan, folder, rows), enter->plan->host_net)", "bh_sandbox_allowed(enter->plan, folder, rows), true)", "test_escape.py"),
+     "bh_landlock_make(spared.rows, spared.n, enter->plan->host_net)", "bh_landlock_make(spared.rows, spared.n, true)", "test_escape.py"),
     ("sandbox: no unix sockets", EXEC + "sandbox.c",
      "return enter->plan->n_sockets ? 0 : bh_seccomp_load(&bh_filter_no_unix);", "return 0;", "test_escape.py"),
     ("sandbox: filter", EXEC + "sandbox.c", "? &bh_filter_minimal : &bh_filter_diag",
@@ -199,4 +199,6 @@ MUTATIONS = [
     ("sandbox: no network without a namespace for it", EXEC + "sandbox.c",
      "return plan->host_net || plan->privileged ? 0 : bh_seccomp_load(&bh_filter_no_net);", "return plan->host_net && false;",
      "test_escape.py"),
+    ("sandbox: folders with secrets are taken apart", EXEC + "sandbox_spare.c", "if (secret == BH_SECRET_NOT ||",
+     "if (true ||", "test_sandbox.py"),
 ]

@@ -156,3 +156,24 @@ def test_an_ordinary_users_agent(kind):
     status = fields(output(kind, USER, f"as={USER}", "/usr/bin/cat", "/proc/self/status"))
     assert status["NoNewPrivs"] == "1" and status["Seccomp_filters"] == "3"
     assert run(kind, USER, f"as={USER}", "/usr/bin/ls", "/tmp")[0] == 2
+
+
+REPLACE = """
+mount -t tmpfs -o mode=755 bulkhead-stage /run && cp -a /etc /run/etc && mount --bind /run/etc /etc && mkfifo /run/go || exit 99
+for file in /etc/shadow /etc/ssh/ssh_host_rsa_key; do mkdir -p ${file%/*}; echo old >$file; chmod 600 $file; done
+"$@" <>/run/go &
+sleep 0.5
+for file in /etc/shadow /etc/ssh/ssh_host_rsa_key; do echo secret >$file.new; chmod 600 $file.new; mv $file.new $file; done
+echo go >/run/go
+wait %1
+"""
+
+
+@pytest.mark.parametrize("kind", SANDBOXED)
+def test_a_secret_that_is_replaced_stays_one(kind):
+    """As passwd does it: the mask goes with the file that it lay on, and root owns the new one."""
+    program = ["/usr/bin/bash", "-c", "read go; cat /etc/hostname >/dev/null && echo reads; cat /etc/shadow /etc/ssh/ssh_host_rsa_key"]
+    done = subprocess.run(["unshare", "-m", "--propagation", "private", "bash", "-c", REPLACE, "replace",
+                           build.BUILD / "tests/confine/sandbox-run", kind, "0", *program],
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout == "reads\n" and done.stderr.count("Permission denied") == 2, done

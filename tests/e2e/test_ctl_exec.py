@@ -9,6 +9,7 @@ import pty
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -40,12 +41,15 @@ class Served:
 
     @contextlib.contextmanager
     def started(self, *words, **more):
-        """With all three streams as pipes, unless told otherwise; killed in the end."""
+        """With all three streams as pipes, unless told otherwise; killed in the end, and so that no read waits for ever."""
         pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
         process = subprocess.Popen(self.command(*words), bufsize=0, **{**pipes, **more})
+        watchdog = threading.Timer(40, process.kill)
+        watchdog.start()
         try:
             yield process
         finally:
+            watchdog.cancel()
             process.kill()
             process.wait()
             for file in (process.stdin, process.stdout, process.stderr):
@@ -241,6 +245,16 @@ def test_slow_reader_holds_the_program_up(served, folder):
         assert len(process.stdout.read(MIB)) > 0 and process.poll() is None
 
 
+def test_input_flows_while_nobody_reads_the_output(served, folder):
+    script = f"head -c 1000000 /dev/zero & cat >/dev/null; echo all >{folder}/taken; wait"
+    with served.started(*sh(script)) as process:
+        process.stdin.write(bytes(3 * MIB))
+        process.stdin.close()
+        process.stdin = None
+        wait_for(lambda: (folder / "taken").exists(), 20, "the input to be taken")
+        assert len(process.stdout.read()) == 1000000 and process.wait(10) == 0
+
+
 @pytest.mark.parametrize("program", ["yes", "trap '' TERM HUP PIPE; while :; do echo x 2>/dev/null; done"])
 def test_reader_that_leaves(served, program):
     """As with head: the program is ended, be it as stubborn as it may."""
@@ -408,6 +422,15 @@ def test_usage(folder, words, says):
     assert done.returncode == 255 and says in done.stderr
 
 
+def test_channel_is_found_by_the_state_folder(served):
+    """Root's own, unless told otherwise; it is found once, and held through every change of hands."""
+    for words in ([], ["--channel", "main"]):
+        done = subprocess.run([CTL, "exec", "--state-dir", served.agent.folder, *words, "-n", "--", "/bin/sh", "-c", "sleep 1.2; echo x"],
+                              capture_output=True, timeout=20)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"x\n", b"")
+    assert {row["src"].split("/")[0] for row in served.agent.audit("act")} == {"main", "local"}
+
+
 # --- several at once -------------------------------------------------------------------------------------------------
 
 def test_list(served):
@@ -508,7 +531,7 @@ def test_input_that_is_taken_in_crumbs(played, most):
 def test_more_taken_than_was_offered(played):
     """It is no reason to read beyond the own memory."""
     place = played(lambda request: {"return": {"count": 1 << 40}} if request["execute"] == "bulkhead-exec-write" else None)
-    done = place.run("--", "/bin/true", input=bytes(3 * MIB), stdin=None)
+    done = place.run("--", "/bin/sleep", "0.5", input=bytes(3 * MIB), stdin=None)
     assert done.returncode == 0
 
 

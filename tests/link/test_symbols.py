@@ -36,7 +36,6 @@ FORBIDDEN = {
     "bulkhead-smart": NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"opendir"},
     "bulkhead-exec": NETWORK | JSON | {"system", "popen", "dlopen", "execvp", "posix_spawn"} | CHANGE - {"mkdir", "symlink", "unlinkat"},
     "bulkhead-spawn": NETWORK | JSON | {"system", "popen", "dlopen", "execvp", "posix_spawn"} | CHANGE - {"mkdir", "symlink", "unlinkat"},
-    "bulkhead-spool": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-opener": NETWORK | PROCESS | MOUNT | IDENTITY | JSON,
     "bulkhead-hook": NETWORK | (PROCESS - {"fork", "execve", "kill"}) | MOUNT | IDENTITY | CHANGE | JSON,
     "bulkhead-audit": OPEN | NETWORK | PROCESS | MOUNT | IDENTITY | CHANGE | JSON | {"ftruncate", "truncate"},

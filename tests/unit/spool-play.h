@@ -340,3 +340,17 @@ static inline size_t own_memory(void)
     assert_non_null(at);
     return strtoul(at + strlen("Private_Dirty:"), NULL, 10) * 1024;
 }
+
+/* A sanitizer keeps what was freed, and more beside it: there only what is done is looked at, not what it
+ * costs. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+static inline void assert_memory(size_t least, size_t most)
+{
+    if (!SANITIZED)
+        assert_in_range(own_memory(), least, most);
+}

@@ -1,6 +1,7 @@
 /*
- * The keeper of one execution with real programs, without a sandbox: what it reports, and that whatever ends the
- * execution ends all of it. Programs write the numbers of their processes into a pipe, so that the test sees them dead.
+ * The keeper of one execution with real programs, without a sandbox: what it reports, and that whatever ends
+ * the execution ends all of it. Programs write the numbers of their processes into a pipe, so that the test
+ * sees them dead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,8 @@ static void make(struct execution *e, const char *path, const char *first, const
 {
     int pair[2];
 
-    *e = (struct execution){ .argv = { (char *)(uintptr_t)path, (char *)(uintptr_t)first, (char *)(uintptr_t)second } };
+    *e = (struct execution){ .argv = { (char *)(uintptr_t)path, (char *)(uintptr_t)first,
+                                       (char *)(uintptr_t)second } };
     assert_int_equal(bh_program_open(path, &e->program), 0);
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     e->output = pair[0];
@@ -337,7 +339,8 @@ static void test_kept_lives_on_and_is_drained(void **state)
 
     (void)state;
     assert_true(file >= 0);
-    (void)snprintf(script, sizeof(script), "echo 1; sleep 0.3; head -c 1000000 /dev/zero && echo done > %s", path);
+    (void)snprintf(script, sizeof(script), "echo 1; sleep 0.3; head -c 1000000 /dev/zero && echo done > %s",
+                   path);
     shell(&e, script);
     assert_int_equal(fcntl(e.output, F_SETFL, O_NONBLOCK), 0);
     drain = fcntl(e.output, F_DUPFD_CLOEXEC, 0);

@@ -269,6 +269,38 @@ static void test_lost(void **state)
     assert_int_equal(told_forgotten(SOON_MS), 12);
 }
 
+/* A feeder is introduced while a new policy is waited for. */
+static void test_feeder_that_comes_with_a_policy(void **state)
+{
+    const struct bh_slice *slice;
+    struct bh_control message;
+    struct played played;
+    int fd, none, first;
+
+    (void)state;
+    start(0);
+    slice = worker.policy.slice;
+    assert_int_equal(ask_status(1, &st), BH_E_BAD_PID);
+    worker.state->edition++;
+    id++;
+    send_call(STATUS, &(struct bh_guest_exec_status_args){ .pid = 1 });
+    assert_int_equal(bh_control_recv(supervisor, &message, &none), 1);
+    assert_int_equal(message.op, BH_CONTROL_POLICY);
+    first = feeder;
+    feeder = introduce();
+    fd = bh_memfd_new("slice", slice, slice->size);
+    assert_int_equal(bh_memfd_seal(fd), 0);
+    assert_int_equal(bh_control_send(supervisor, BH_CONTROL_POLICY, slice->size, fd), 0);
+    assert_int_equal(receive(STATUS, &st), BH_E_BAD_PID);
+    played = play(BH_SPOOL_OUT, 10);
+    end_played(&played, EXITED(4));
+    assert_int_equal(fetch(played.number, &st), 0);
+    assert_int_equal(st.exitcode, 4);
+    assert_int_equal(told_forgotten(SOON_MS), played.number);
+    (void)close(first);
+    (void)close(fd);
+}
+
 /* The supervisor speaks out of place: there is nothing to negotiate. */
 static void test_control_message_out_of_place(void **state)
 {
@@ -294,6 +326,7 @@ int main(void)
         TEST(test_as_many_feeders_as_may_be),
         TEST(test_feeder_that_does_not_listen),
         TEST(test_lost),
+        TEST(test_feeder_that_comes_with_a_policy),
         TEST(test_control_message_out_of_place),
     };
 

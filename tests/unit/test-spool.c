@@ -168,6 +168,28 @@ static void test_read_takes_what_is_new(void **state)
     assert_int_equal(read_new(played.number, -1, &st), BH_E_BAD_PID);
 }
 
+/* What is taken of guest-exec's output is not there again, and makes room. */
+static void test_read_consumes_what_status_would_tell(void **state)
+{
+    struct played played;
+
+    (void)state;
+    start(0);
+    played = play(BOTH, 5);
+    write_to(played.out, "12345", 5);
+    await_bytes(played.number, 5);
+    assert_int_equal(read_new(played.number, 0, &st), 0);
+    assert_int_equal(data_len, 5);
+    assert_true(st.has_out_truncated && !st.out_truncated);
+    write_to(played.out, "abcdefg", 7);
+    await_bytes(played.number, 12);
+    end_played(&played, EXITED(0));
+    assert_int_equal(fetch(played.number, &st), 0);
+    assert_int_equal(data_len, 5);
+    assert_memory_equal(data, "abcde", 5);
+    assert_true(st.has_out_truncated && st.out_truncated);
+}
+
 static void test_read_waits_no_longer_than_asked(void **state)
 {
     struct played played;
@@ -383,6 +405,7 @@ int main(void)
         TEST(test_keeper_that_does_not_tell),
         TEST(test_output_is_cut_at_its_limit),
         TEST(test_read_takes_what_is_new),
+        TEST(test_read_consumes_what_status_would_tell),
         TEST(test_read_waits_no_longer_than_asked),
         TEST(test_input),
         TEST(test_list),

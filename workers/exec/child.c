@@ -1,9 +1,9 @@
 /*
  * The program's process, from fork to exec: the last lines of ours that run in it.
  *
- * What a rule names is executed through the descriptor that was judged, so that nothing that happens to its name
- * matters any more. A script is given to its interpreter: by descriptor if its content is pinned, which programs see
- * as /proc/self/fd/N, else by its resolved name, in folders that only root can change.
+ * What a rule names is executed through the descriptor that was judged, so that nothing that happens to its
+ * name matters any more. A script is given to its interpreter: by descriptor if its content is pinned, which
+ * programs see as /proc/self/fd/N, else by its resolved name, in folders that only root can change.
  */
 #include "workers/exec/keeper.h"
 

@@ -1,6 +1,7 @@
 /*
- * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and the time
- * of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it read anew.
+ * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and
+ * the time of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it
+ * read anew.
  */
 #include <errno.h>
 #include <stdio.h>

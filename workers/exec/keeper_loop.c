@@ -1,4 +1,5 @@
-/* The keeper's loop: signals, the time limit, and, if the execution is kept, its output when nobody else reads it. */
+/* The keeper's loop: signals, the time limit, and, if the execution is kept, its output when nobody else
+ * reads it. */
 #include "workers/exec/keeper.h"
 
 #include <errno.h>
@@ -27,9 +28,9 @@ struct keeper {
     const struct bh_start *start;
     pid_t child; /* 0: it has ended */
     int signals;
-    bool contains; /* a pid namespace ends with us */
+    bool contains;        /* a pid namespace ends with us */
     uint64_t deadline_ms; /* CLOCK_BOOTTIME; 0 = none */
-    bool draining; /* the spool is gone: its part falls to us */
+    bool draining;        /* the spool is gone: its part falls to us */
 };
 
 /* What the program was given is not the keeper's any more: a pipe must end when the program's side does. */
@@ -109,7 +110,8 @@ static void serve_signals(struct keeper *keeper)
     while (read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGTERM)
             end_all(keeper, BH_ENDED_KILLED);
-        if (info.ssi_signo == (uint32_t)BH_KEEPER_SIGNAL && keeper->child && info.ssi_int > 0 && info.ssi_int < NSIG)
+        if (info.ssi_signo == (uint32_t)BH_KEEPER_SIGNAL && keeper->child && info.ssi_int > 0 &&
+            info.ssi_int < NSIG)
             (void)kill(-keeper->child, info.ssi_int);
         if (info.ssi_signo == SIGCHLD)
             reap(keeper);

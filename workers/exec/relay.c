@@ -1,9 +1,9 @@
 /*
- * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a worker
- * whose front this process is. What it answers is checked as a front checks it.
+ * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a
+ * worker whose front this process is. What it answers is checked as a front checks it.
  *
- * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that could not
- * be sent whole has not begun, and is sent to its successor.
+ * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that
+ * could not be sent whole has not begun, and is sent to its successor.
  */
 #include <errno.h>
 #include <poll.h>
@@ -86,7 +86,8 @@ static int receive(struct bh_engine *engine, struct bh_frame *frame, uint8_t *ro
 }
 
 /* The answer to this call, behind those that a predecessor of ours was not there for. 0, or -errno. */
-static int receive_own(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame, uint8_t *room)
+static int receive_own(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame,
+                       uint8_t *room)
 {
     uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
     int r;
@@ -137,6 +138,7 @@ int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, v
     if (r >= 0)
         return r;
     bh_close_p(&engine->spawn);
-    return bh_fail_errno(call->error, BH_E_WORKER_DIED, r,
-                         "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");
+    return bh_fail_errno(
+        call->error, BH_E_WORKER_DIED, r,
+        "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");
 }

@@ -25,6 +25,7 @@
 #include "protocol/base/mem.h"
 #include "workers/exec/sandbox_limits.h"
 #include "workers/exec/sandbox_paths.h"
+#include "workers/exec/sandbox_spare.h"
 #include "workers/exec/sandbox_view.h"
 
 #define KIND(kind) (1u << (kind))
@@ -111,12 +112,17 @@ static int list_paths(struct enter *enter)
 {
     _cleanup_free_ struct bh_view_path *rows = calloc(bh_sandbox_paths_max(enter->plan), sizeof(*rows));
     char folder[PATH_MAX];
+    struct bh_spared spared;
+    int r;
 
     if (!rows)
         return -ENOMEM;
-    enter->ruleset =
-        bh_landlock_make(rows, bh_sandbox_allowed(enter->plan, folder, rows), enter->plan->host_net);
-    return enter->ruleset < 0 ? enter->ruleset : 0;
+    /* What replaces a secret keeps its mode: others than uid 0 cannot read it, and need no list as long. */
+    r = bh_sandbox_spare(rows, bh_sandbox_allowed(enter->plan, folder, rows), enter->plan->uid == 0, &spared);
+    if (r == 0)
+        enter->ruleset = bh_landlock_make(spared.rows, spared.n, enter->plan->host_net);
+    bh_spared_free(&spared);
+    return r < 0 ? r : enter->ruleset < 0 ? enter->ruleset : 0;
 }
 
 static int unroot(struct enter *enter)

@@ -6,7 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,6 +111,51 @@ static const char *const secrets[] = {
     "/sys/fs/pstore",
     "/sys/devices/virtual/powercap",
 };
+
+/* Length of the first `n` components of a pattern, or 0: it has fewer. */
+static size_t length_of(const char *pattern, unsigned n)
+{
+    size_t len = 0;
+
+    for (; n > 0; n--) {
+        if (pattern[len] != '/')
+            return 0;
+        len += 1 + strcspn(pattern + len + 1, "/");
+    }
+    return len;
+}
+
+/* True if the first `len` bytes of a pattern match the whole of `path`. */
+static bool matches(const char *pattern, size_t len, const char *path)
+{
+    size_t literal = strcspn(pattern, "*?[");
+    char part[PATH_MAX];
+
+    if (strncmp(pattern, path, literal < len ? literal : len) != 0)
+        return false;
+    if (literal >= len)
+        return path[len] == '\0';
+    (void)snprintf(part, sizeof(part), "%.*s", (int)len, pattern);
+    return fnmatch(part, path, FNM_PATHNAME | FNM_PERIOD) == 0;
+}
+
+enum bh_secret bh_sandbox_secret(const char *path)
+{
+    enum bh_secret found = BH_SECRET_NOT;
+    unsigned depth = 0;
+
+    if (path[1] == '\0')
+        return BH_SECRET_BELOW;
+    for (const char *at = path; *at; at++)
+        depth += *at == '/';
+    for (size_t i = 0; i < BH_ARRAY_SIZE(secrets) && found != BH_SECRET; i++) {
+        size_t len = length_of(secrets[i], depth);
+
+        if (len && matches(secrets[i], len, path))
+            found = secrets[i][len] ? BH_SECRET_BELOW : BH_SECRET;
+    }
+    return found;
+}
 
 struct masks {
     int folder, file;

@@ -39,7 +39,8 @@ const struct bh_profile bh_profile_opener = {
     .uid = UINT32_MAX,
     .caps = UINT64_C(1) << CAP_DAC_OVERRIDE,
     .own_net = true,
-    .max_fds = 64,
+    .max_fds =
+        2048, /* the kernel counts what its user has under way in all sockets of the guest against it */
     .max_memory_mib = 64,
     .filesize_max_mib = 0,
     .view = BH_VIEW_PATHS,
