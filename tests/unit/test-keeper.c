@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -358,6 +360,69 @@ static void test_kept_lives_on_and_is_drained(void **state)
     (void)close(file);
 }
 
+/* The worker has given up waiting for a program that somebody holds up before it runs: it never runs. */
+static void test_never_runs_once_given_up(void **state)
+{
+    char folder[] = "/tmp/test-keeper-XXXXXX", path[64], byte;
+    struct execution e;
+    int fifo;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    shell(&e, "echo 1");
+    e.start.sandbox.cgroup = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* joining takes until somebody reads */
+    assert_int_equal(bh_keeper_start(&e.start, &e.failure), -ETIMEDOUT);
+    let_go(&e);
+    bh_close_p(&e.start.sandbox.cgroup);
+    fifo = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(readable(e.output, PLENTY_MS));
+    assert_int_equal(read(e.output, &byte, 1), 0);
+    (void)close(fifo);
+    (void)unlink(path);
+    (void)rmdir(folder);
+    finish(&e);
+}
+
+/* Nobody but its tracer can reap it; the others end all the same, and so does the keeper when it can. */
+static void test_traced_program_keeps_nobody_alive(void **state)
+{
+    struct execution e;
+    pid_t daemon, program;
+
+    (void)state;
+    shell(&e, "echo $$; " DAEMON "sleep 1000");
+    begin(&e);
+    program = number_from(e.output);
+    daemon = number_from(e.output);
+    assert_int_equal(ptrace(PTRACE_SEIZE, program, NULL, NULL), 0);
+    assert_int_equal(kill(e.keeper, SIGTERM), 0);
+    assert_int_equal(ending_of(&e, 1).how, BH_ENDED_KILLED);
+    assert_dead(daemon);
+    assert_int_equal(waitpid(program, NULL, __WALL), program);
+    assert_keeper_gone(&e);
+    finish(&e);
+}
+
+/* A flood without a pause is drained, and ended at its time limit all the same. */
+static void test_time_limit_holds_while_draining(void **state)
+{
+    struct execution e;
+
+    (void)state;
+    shell(&e, "sleep 1000");
+    e.start.keep = true;
+    e.start.timeout_s = 1;
+    e.start.drains[0] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    begin(&e);
+    bh_close_p(&e.start.drains[0]);
+    bh_close_p(&e.ends[0]); /* the spool is gone */
+    assert_int_equal(ending_of(&e, 1).how, BH_ENDED_TIMED_OUT);
+    assert_keeper_gone(&e);
+    finish(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +437,9 @@ int main(void)
         cmocka_unit_test(test_signal_to_the_group),
         cmocka_unit_test(test_worker_dies),
         cmocka_unit_test(test_kept_lives_on_and_is_drained),
+        cmocka_unit_test(test_never_runs_once_given_up),
+        cmocka_unit_test(test_traced_program_keeps_nobody_alive),
+        cmocka_unit_test(test_time_limit_holds_while_draining),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

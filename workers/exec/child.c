@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -81,17 +83,30 @@ static void execute_script(const struct bh_start *start)
     (void)syscall(SYS_execveat, program->interpreter, "", argv, start->environment, AT_EMPTY_PATH);
 }
 
+/* Who has given up waiting for us has killed the keeper, and said that nothing runs. A user who may stop us could make it so.
+ * A change of the user clears the signal. */
+static void tie_to_keeper(int report)
+{
+    struct pollfd fd = { .fd = report };
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (poll(&fd, 1, 0) != 0)
+        _exit(127);
+}
+
 _Noreturn void bh_child_become(const struct bh_start *start, int report)
 {
     const char *step = "";
     int r;
 
+    tie_to_keeper(report);
     (void)setsid();
     reset_signals();
     (void)umask(022);
     r = bh_sandbox_enter(&start->sandbox, &step);
     if (r < 0)
         bh_start_fail(report, r, step);
+    tie_to_keeper(report);
     if (start->by_path)
         execute_by_path(start);
     else if (start->program->script)

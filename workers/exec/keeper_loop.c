@@ -23,6 +23,9 @@
 #include "workers/lib/tree.h"
 
 #define COUNT_MS 50u
+#define REAP_ROUNDS 200
+#define REAP_ROUND_MS 1
+#define AGAIN_MS 100
 
 struct keeper {
     const struct bh_start *start;
@@ -70,20 +73,38 @@ static void tell(struct keeper *keeper, int status, enum bh_ending_how how)
         (void)!write(keeper->start->ends[i], &ending, sizeof(ending));
 }
 
-/* Ends all that is left; the program's own end is told first, so that it can be told. */
-static _Noreturn void end_all(struct keeper *keeper, enum bh_ending_how how)
+/* Of the program, which was killed. Who is traced, or hangs in the kernel, cannot be reaped: no other is to outlive that. */
+static int await_child(const struct keeper *keeper)
 {
     int status = SIGKILL;
 
+    for (int i = 0; i < REAP_ROUNDS && waitpid(keeper->child, &status, WNOHANG | __WALL) == 0; i++)
+        (void)poll(NULL, 0, REAP_ROUND_MS);
+    return status;
+}
+
+/* Ends whatever is left, and stays until nothing is: were we gone, it would be nobody's. */
+static _Noreturn void end_rest(const struct keeper *keeper)
+{
+    if (keeper->contains) {
+        (void)kill(-1, SIGKILL); /* all of the namespace, and nobody is born meanwhile */
+        while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+            ;
+    } else {
+        while (bh_tree_end(BH_TREE_KILL_MS) < 0)
+            (void)poll(NULL, 0, AGAIN_MS);
+    }
+    _exit(0);
+}
+
+/* The program's own end is told first, so that it can be told. */
+static _Noreturn void end_all(struct keeper *keeper, enum bh_ending_how how)
+{
     if (keeper->child) {
         (void)kill(keeper->child, SIGKILL);
-        while (waitpid(keeper->child, &status, 0) < 0 && errno == EINTR)
-            ;
-        tell(keeper, status, how);
+        tell(keeper, await_child(keeper), how);
     }
-    if (!keeper->contains)
-        (void)bh_tree_end(BH_TREE_KILL_MS);
-    _exit(0);
+    end_rest(keeper);
 }
 
 /* Reaps what has ended; ends when nothing is left to keep. */
@@ -97,7 +118,7 @@ static void reap(struct keeper *keeper)
             continue;
         tell(keeper, status, BH_ENDED_BY_ITSELF);
         if (keeper->contains)
-            _exit(0);
+            end_rest(keeper);
     }
     if (pid < 0 && errno == ECHILD)
         _exit(0);
@@ -118,16 +139,13 @@ static void serve_signals(struct keeper *keeper)
     }
 }
 
-/* Reads and forgets. False: nothing more will come. */
+/* Reads and forgets, once: a program that never pauses keeps nobody from its end. False: nothing more will come. */
 static bool drain(int fd)
 {
     static char chunk[64 * 1024];
-    ssize_t n;
+    ssize_t n = read(fd, chunk, sizeof(chunk));
 
-    do
-        n = read(fd, chunk, sizeof(chunk));
-    while (n > 0 || (n < 0 && errno == EINTR));
-    return n < 0 && errno == EAGAIN;
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 /* No rlimit counts the processes of uid 0: where no cgroup does, they are counted here. */
