@@ -184,21 +184,30 @@ def test_a_successor_cancels_what_another_process_runs(agent):
             assert is_unknown(client, "bulkhead-exec-signal", wrong)
 
 
-def test_killed_keeper(agent):
-    """Who answers for one execution alone: what it has in a sandbox ends with all that it started, and is told as killed."""
-    for name in ("minimal", "diag"):
-        with agent.client() as client:
-            word = mark()
-            number = begin(client, MNT / f"sh-{name}", "-c", STAYS, env=[f"MARK={word}"])
+def keepers(agent, owner):
+    return {pid for pid in agent.pids() if os.path.exists(f"/proc/{pid}") and parent(pid) == owner}
+
+
+@pytest.mark.parametrize("name", SANDBOXES)
+def test_killed_keeper(agent, name):
+    """Who answers for one execution alone: what it has ends with all that it started, and is told as killed; others go on."""
+    with agent.client() as client:
+        shell, words = MNT / f"sh-{name}", [mark(), mark()]
+        other = begin(client, shell, "-c", STAYS, env=[f"MARK={words[0]}"])
+        owner = agent.pid("spawn" if name == "none" else "exec")
+        before = keepers(agent, owner)
+        number = begin(client, shell, "-c", STAYS, env=[f"MARK={words[1]}"])
+        for word in words:
             wait_for(lambda: len(carriers(word)) >= 3, 5, "it to run")
-            owner = agent.pid("exec")
-            children = [pid for pid in agent.pids() if pid != owner and os.path.exists(f"/proc/{pid}") and parent(pid) == owner]
-            for pid in children:
-                kill(pid)
-            nobody_carries(word, 3)
-            got = wait_for(lambda: (reply := client.ok("guest-exec-status", {"pid": number}))["exited"] and reply, 5, "its end")
-            assert got.get("signal") == signal.SIGKILL or "exitcode" not in got
-            assert run(client, MNT / f"sh-{name}", "-c", "exit 5").exitcode == 5
+        [keeper] = keepers(agent, owner) - before
+        kill(keeper)
+        nobody_carries(words[1], 3)
+        got = wait_for(lambda: (reply := client.ok("guest-exec-status", {"pid": number}))["exited"] and reply, 5, "its end")
+        assert got.get("signal") == signal.SIGKILL or "exitcode" not in got
+        assert len(carriers(words[0])) >= 3
+        client.ok("bulkhead-exec-signal", {"pid": other, "signal": "kill"})
+        nobody_carries(words[0], 3)
+        assert run(client, shell, "-c", "exit 5").exitcode == 5
 
 
 def parent(pid):

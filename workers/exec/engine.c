@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "protocol/base/fd.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+#include "workers/lib/tree.h"
 #include "workers/exec/cgroup.h"
 
 #define EVENTS_MAX 64
@@ -32,6 +34,7 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     engine->groups = bh_cgroup_place();
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->idle_since_ms = bh_clock_ms(CLOCK_BOOTTIME);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (engine->epoll < 0)
         bh_die(1, "cannot watch executions: %s", strerror(errno));
     worker->context = engine;
@@ -111,7 +114,29 @@ void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *exec
     bh_close_p(&execution->group);
 }
 
-/* The keeper is gone, and with it all that it kept. */
+static bool is_keeper(const void *context, pid_t pid)
+{
+    const struct bh_engine *engine = context;
+
+    for (uint32_t i = 0; i < BH_EXECUTIONS_MAX; i++)
+        if (engine->rows[i].number && engine->rows[i].keeper == pid)
+            return true;
+    return false;
+}
+
+/* One that ends by itself leaves nobody. What one that was killed has left is ours now, and ended. */
+static void reap_keeper(struct bh_engine *engine, struct bh_execution *execution)
+{
+    int status = 0;
+
+    while (waitpid(execution->keeper, &status, 0) < 0 && errno == EINTR)
+        ;
+    execution->keeper = 0;
+    if (WIFSIGNALED(status))
+        (void)bh_tree_end_others(is_keeper, engine, BH_TREE_KILL_MS);
+}
+
+/* The keeper is gone, and all that it kept. */
 static void keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
 {
     const struct bh_ending killed = { .status = SIGKILL,
@@ -119,9 +144,7 @@ static void keeper_ended(struct bh_engine *engine, struct bh_execution *executio
                                       .ended_ms = bh_clock_ms(CLOCK_BOOTTIME) };
 
     bh_close_p(&execution->end); /* which takes it out of what is watched */
-    while (waitpid(execution->keeper, NULL, 0) < 0 && errno == EINTR)
-        ;
-    execution->keeper = 0;
+    reap_keeper(engine, execution);
     bh_engine_ungroup(engine, execution);
     engine->worker->state->executions--;
     if (!execution->ended)

@@ -59,17 +59,26 @@ static pid_t parent_of(int proc, const char *number)
     return parse(text);
 }
 
-static void kill_children(void)
+/* Kills and reaps, as far as they let themselves be reaped yet. How many children it has found. */
+static unsigned kill_children(bh_tree_spared_fn spared, const void *context)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
+    unsigned n = 0;
 
-    while (proc && (entry = readdir(proc)))
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-            parent_of(dirfd(proc), entry->d_name) == getpid())
-            (void)kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+    while (proc && (entry = readdir(proc))) {
+        pid_t pid =
+            entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+
+        if (pid == 0 || parent_of(dirfd(proc), entry->d_name) != getpid() || (spared && spared(context, pid)))
+            continue;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, WNOHANG | __WALL);
+        n++;
+    }
     if (proc)
         (void)closedir(proc);
+    return n;
 }
 
 int bh_tree_end(int patience_ms)
@@ -79,7 +88,19 @@ int bh_tree_end(int patience_ms)
     while (!is_alone()) {
         if ((int64_t)bh_clock_ms(CLOCK_MONOTONIC) >= deadline)
             return -EBUSY;
-        kill_children();
+        (void)kill_children(NULL, NULL);
+        (void)poll(NULL, 0, ROUND_MS);
+    }
+    return 0;
+}
+
+int bh_tree_end_others(bh_tree_spared_fn spared, const void *context, int patience_ms)
+{
+    int64_t deadline = bh_clock_ms(CLOCK_MONOTONIC) + patience_ms;
+
+    while (kill_children(spared, context) > 0) {
+        if ((int64_t)bh_clock_ms(CLOCK_MONOTONIC) >= deadline)
+            return -EBUSY;
         (void)poll(NULL, 0, ROUND_MS);
     }
     return 0;
