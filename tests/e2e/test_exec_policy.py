@@ -192,7 +192,7 @@ SHAPES = {"nul in the path": {"path": "/mnt/bin/systemctl\0", "arg": list(UNIT)}
           "nul in an argument": request(SYSTEMCTL, "restart\0", UNIT[1]),
           "nul in a word": request(BIN / "words", "a\0b"), "nul in a variable": request(BIN / "free", env=["LANG=C\0LD_PRELOAD=x"]),
           "nul in a name": request(BIN / "free", env=["LANG\0=C"]), "10 MB of arguments": request(BIN / "free", *["x" * 100000] * 100),
-          "one byte too long": request(BIN / "free", "x" * 131072), "4097 arguments": request(BIN / "free", *["x"] * 4097),
+          "one byte too long": request(BIN / "free", "x" * 131072), "32769 arguments": request(BIN / "free", *["x"] * 32769),
           "a long path": request("/" + "x" * 4096)}
 
 

@@ -53,11 +53,17 @@ static int refuse_frozen(struct bh_call *call)
                           "Command %s has been disabled: the agent is in frozen state", call->command->name);
 }
 
-/* What is judged by its handler, on the object; it writes its own records. */
-static bool has_object(uint16_t command)
+/* Are its conditions about an object that only its handler knows? It decides then. */
+static bool is_judged_later(uint16_t command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC ||
-           command == BH_CMD_BULKHEAD_EXEC;
+    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC;
+}
+
+/* Its handler writes its records, with what it knows of the object. bulkhead-exec has to be granted itself,
+ * and what it runs besides. */
+static bool records_itself(uint16_t command)
+{
+    return is_judged_later(command) || command == BH_CMD_BULKHEAD_EXEC;
 }
 
 static int decide(struct bh_call *call, uint16_t command)
@@ -69,7 +75,7 @@ static int decide(struct bh_call *call, uint16_t command)
 
     if (word == BH_FROZEN_REFUSES)
         return refuse_frozen(call);
-    if (has_object(command) || word == BH_FROZEN_GRANTS)
+    if (is_judged_later(command) || word == BH_FROZEN_GRANTS)
         return 0;
     decision = bh_policy_command(policy, command, NULL);
     if (decision.verdict == BH_VERDICT_ALLOW)
@@ -104,7 +110,7 @@ static void record_result(struct bh_call *call, int r)
 /* The handler with its records around it. A handler that judges its object writes its own. */
 static int act(struct bh_call *call, const struct bh_op *op, const void *args, void *ret)
 {
-    bool each = call->command->audit == BH_AUDIT_EACH && !has_object(op->command);
+    bool each = call->command->audit == BH_AUDIT_EACH && !records_itself(op->command);
     struct bh_record record = { 0 };
     int r = 0;
 
