@@ -52,7 +52,7 @@ class Copy:
         """True if `test` fails; a cmocka case or a file of pytest."""
         if test.endswith(".py"):
             config = self.tree / "tests/pytest.ini"
-            return self.run(sys.executable, "-m", "pytest", "-c", config, self.tree / "tests/confine" / test)[0] == 1
+            return self.run(sys.executable, "-m", "pytest", "-x", "-c", config, self.tree / "tests/confine" / test)[0] == 1
         program = next(name for name in CASES if f"({test})" in (ROOT / f"tests/confine/{name}.c").read_text())
         output = self.run(self.build / "tests/confine" / program)[1]
         assert re.search(rf"ok [\d -]*{test}\b", output), f"{test} did not run:\n{output}"
