@@ -35,7 +35,8 @@ struct bh_program {
     char interpreter_arg[BH_PROGRAM_SHEBANG_MAX];                /* "" = none */
 };
 
-/* Opens it, and says in `flaw` what is wrong if it is not as the head says. 0 or -errno. */
+/* Opens it, and says in `flaw` what is wrong if it is not as the head says. 0, and then it is to be closed;
+ * or -errno, and nothing is open. */
 int bh_program_open(const char *path, struct bh_program *ret);
 
 /* Fills `sha256`; `fresh`: read now, not remembered from the last time that this very file was. 0 or -errno.

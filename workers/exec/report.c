@@ -51,7 +51,7 @@ int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t r
     return bh_call_refuse(request->call, code, &record, "denied by policy");
 }
 
-/* ["a","b"]: quotes and what would end a line are escaped. */
+/* ["a","b"], with quotes and backslashes escaped; other bytes are what the log makes of them. */
 static void put_list(FILE *out, char *const *argv, uint32_t n)
 {
     (void)fputc('[', out);
