@@ -44,7 +44,7 @@ struct bh_start {
 /* What went wrong between fork and exec. */
 struct bh_start_failure {
     int32_t error;  /* errno */
-    char step[124]; /* in words; "" = execve itself */
+    char step[124]; /* what could not be done: "enter the working directory"; "" = execve itself */
 };
 
 #define BH_KEEPER_SIGNAL SIGRTMAX /* with a value: that signal is sent to the program's process group */

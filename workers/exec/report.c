@@ -97,16 +97,18 @@ int bh_report_failure(const struct bh_request_to_run *request, const struct bh_j
     struct bh_worker *worker = request->call->worker;
     struct bh_record record = record_of(request, judged->rule, judged->path.ptr);
     struct bh_error *error = request->call->error;
+    char text[sizeof("could not ") + sizeof(failure->step)] = "";
 
     record.kind = BH_RECORD_RESULT;
     record.command = (uint16_t)(request->call->command - bh_commands);
     record.of = request->call->act;
     record.code = BH_E_KERNEL;
     record.error = failure->error;
-    record.text = text_of(failure->step);
+    if (failure->step[0])
+        (void)snprintf(text, sizeof(text), "could not %s", failure->step);
+    record.text = text_of(text);
     (void)bh_fail(error, BH_E_KERNEL, "Failed to execute child process \"%.600s\" (%s)%s%s",
-                  request->path.ptr, strerror(failure->error), failure->step[0] ? ", when " : "",
-                  failure->step);
+                  request->path.ptr, strerror(failure->error), text[0] ? ": " : "", text);
     (void)bh_audit_send(&worker->audit, &record, &error->record);
     return BH_E_KERNEL;
 }
