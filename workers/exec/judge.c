@@ -10,11 +10,6 @@
 #include "protocol/codes.h"
 #include "workers/exec/engine.h"
 
-static struct bh_str text_of(const char *text)
-{
-    return (struct bh_str){ text, (uint32_t)strlen(text) };
-}
-
 uint32_t bh_rule_key(const struct bh_policy *policy, uint32_t rule)
 {
     const char *name = bh_policy_string(policy, policy->rules[rule].name);
@@ -28,7 +23,7 @@ uint32_t bh_rule_key(const struct bh_policy *policy, uint32_t rule)
 static struct bh_decision decide(const struct bh_request_to_run *request, const char *resolved)
 {
     struct bh_exec_object object = { .path = request->path,
-                                     .resolved = text_of(resolved),
+                                     .resolved = bh_str_of(resolved),
                                      .args = request->args,
                                      .env = request->env,
                                      .n_args = request->n_args,

@@ -123,6 +123,6 @@ void bh_told_expired(struct bh_spool *spool, const struct bh_spooled *execution)
     (void)snprintf(text, sizeof(text),
                    "the result of execution %llu is forgotten: nobody fetched it for %llu seconds",
                    (unsigned long long)execution->number, (unsigned long long)(spool->idle_ms / 1000));
-    record.text = (struct bh_str){ text, (uint32_t)strlen(text) };
+    record.text = bh_str_of(text);
     (void)bh_audit_send(spool->audit, &record, NULL);
 }
