@@ -97,15 +97,12 @@ static int check_limits(const struct bh_request_to_run *request, const struct bh
     return 0;
 }
 
-static bool digest_is(const struct bh_exec_rule *exec, const char *hex)
+static bool digest_is(const struct bh_exec_rule *exec, const char *text)
 {
-    for (unsigned i = 0; i < sizeof(exec->sha256); i++) {
-        static const char digits[] = "0123456789abcdef";
+    char wanted[BH_SHA256_TEXT];
 
-        if (hex[2 * i] != digits[exec->sha256[i] >> 4] || hex[2 * i + 1] != digits[exec->sha256[i] & 15])
-            return false;
-    }
-    return true;
+    bh_sha256_text(exec->sha256, wanted);
+    return strcmp(text, wanted) == 0;
 }
 
 /* The open file is what the rule wants it to be. */
