@@ -10,8 +10,6 @@
 #include "protocol/codes.h"
 #include "workers/exec/engine.h"
 
-#define REFUSED_PATH_MAX 512 /* bytes of a refused path that its record keeps: a client chooses them */
-
 static struct bh_record record_of(const struct bh_request_to_run *request, uint32_t rule, const char *object)
 {
     const struct bh_policy *policy = &request->call->worker->policy;
@@ -33,8 +31,8 @@ int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t r
     bool limit = code == BH_E_LIMIT;
 
     record.text = bh_str_of(why);
-    if (record.object.len > REFUSED_PATH_MAX)
-        record.object.len = REFUSED_PATH_MAX;
+    if (record.object.len > BH_REFUSED_PATH_MAX)
+        record.object.len = BH_REFUSED_PATH_MAX;
     if (code == BH_E_NOT_GRANTED)
         return bh_call_refuse(request->call, code, &record, "Command %s has been disabled",
                               request->call->command->name);

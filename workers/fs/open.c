@@ -21,7 +21,6 @@
 #include "workers/fs/resolve.h"
 
 #define ALWAYS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-#define BH_REFUSED_PATH_MAX 512 /* bytes of a refused path that its record keeps */
 #define MAY_CHANGE (BH_VERB_ALL & ~BH_VERB_READ)
 
 /* What one attempt knows. */
