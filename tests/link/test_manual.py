@@ -98,6 +98,12 @@ def test_what_executions_are_promised():
         assert re.search(r'"(bulkhead-\w+)"', text(path))[1] in page
 
 
+def test_what_records_keep_is_in_the_manual():
+    page = plain("bulkhead.8").split("\n.SH AUDIT LOG")[1].split(".SH")[0]
+    assert f"refused the first {number('protocol/wire/record.h', 'BH_REFUSED_PATH_MAX')} bytes" in page
+    assert f"to say, at most {number('protocol/wire/record.h', 'BH_RECORD_TEXT_MAX')} bytes" in page
+
+
 def test_programs_are_in_the_manual():
     page = plain("bulkhead.8").split("\n.SH DESCRIPTION")[1].split(".SH")[0]
     names = re.findall(r'\.program = "(bulkhead-\w+)"', "".join(path.read_text() for folder in ("broker", "policy", "workers")
