@@ -38,6 +38,8 @@ enum seat {
     SEAT_LAST = SEAT_CGROUP,
 };
 
+_Static_assert(SEAT_LAST + 1 < BH_KEEPER_FDS, "bh_keeper_watch finds all of them, and the one for signals");
+
 _Noreturn void bh_start_fail(int report, int error, const char *step)
 {
     struct bh_start_failure failure = { .error = error < 0 ? -error : error };
