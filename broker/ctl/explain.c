@@ -10,6 +10,7 @@
 #include "broker/ctl/statusfile.h"
 #include "broker/ctl/telling.h"
 #include "protocol/base/mem.h"
+#include "protocol/base/sha256.h"
 #include "protocol/commands.h"
 #include "protocol/wire/record.h"
 
@@ -122,11 +123,10 @@ static int judge(const struct ctl *ctl, const struct bh_policy *policy, const st
 /* `digest`: whole, or as a record holds it (its beginning), or NULL. */
 static bool same_policy(const struct bh_policy *policy, const char *digest)
 {
-    char hex[2 * DIGEST_BYTES + 1];
+    char text[BH_SHA256_TEXT];
 
-    for (size_t i = 0; i < DIGEST_BYTES; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", policy->slice->digest[i]);
-    return !digest || strncmp(hex, digest, sizeof(hex) - 1) == 0;
+    bh_sha256_text(policy->slice->digest, text);
+    return !digest || strncmp(text, digest, 2 * DIGEST_BYTES) == 0;
 }
 
 static int explain(const struct ctl *ctl, const struct options *options, const char *channel,

@@ -83,7 +83,7 @@ static int make_exec(struct ctl_question *question, const char *path, struct jso
     if (!take_strings(arguments, "arg", &question->args, &exec->n_args) ||
         !take_strings(arguments, "env", &question->env, &exec->n_env))
         return ctl_fail(CTL_USAGE, "`arg` and `env` are lists of strings");
-    exec->path = (struct bh_str){ path, (uint32_t)strlen(path) };
+    exec->path = bh_str_of(path);
     exec->args = question->args;
     exec->env = question->env;
     if (bh_path_is_clean(path, strlen(path)))
@@ -116,13 +116,13 @@ int ctl_question_make(struct ctl_question *question, const char *command, struct
         return ctl_fail(CTL_USAGE, "guest-file-open needs a path");
     if (!mode_verbs(mode, &question->verbs))
         return ctl_fail(CTL_USAGE, "there is no mode %s: r, w, a, r+, w+, a+", mode);
-    question->path = (struct bh_str){ path, (uint32_t)strlen(path) };
+    question->path = bh_str_of(path);
     return CTL_OK;
 }
 
 static struct bh_str object_of(const struct ctl_question *question)
 {
-    return (struct bh_str){ question->object, (uint32_t)strlen(question->object) };
+    return bh_str_of(question->object);
 }
 
 /* An extension is granted by itself, and what it runs by the rules for guest-exec. */
@@ -169,7 +169,7 @@ void ctl_question_of_record(struct ctl_question *question, const char *object)
 int ctl_question_about(struct ctl_question *question, const char *object)
 {
     if (question->about_exec) {
-        question->exec.resolved = (struct bh_str){ object, (uint32_t)strlen(object) };
+        question->exec.resolved = bh_str_of(object);
         question->object = object;
         return CTL_OK;
     }

@@ -16,6 +16,7 @@
 #include "broker/programdir.h"
 #include "policy/profiles.h"
 #include "protocol/base/mem.h"
+#include "protocol/base/sha256.h"
 
 static int open_shipped(struct ctl_policy_source *source, const struct bh_profile_text *profile)
 {
@@ -111,10 +112,9 @@ static bool has_digest(const struct ctl_policy_source *source, const char *hex)
 {
     const struct bh_slice *slice =
         (const void *)((const char *)source->bundle + source->bundle->rows[0].offset);
-    char own[2 * sizeof(slice->digest) + 1];
+    char own[BH_SHA256_TEXT];
 
-    for (size_t i = 0; i < sizeof(slice->digest); i++)
-        (void)snprintf(own + 2 * i, 3, "%02x", slice->digest[i]);
+    bh_sha256_text(slice->digest, own);
     return strcmp(own, hex) == 0;
 }
 

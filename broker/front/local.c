@@ -69,7 +69,7 @@ int bh_do_guest_info(struct bh_call *call, struct bh_guest_agent_info *ret)
         info->enabled = is_enabled(call, i);
         if (bh_command_is_extension(i) && !info->enabled)
             continue; /* what is listed is what qemu-ga lists, unless the policy says otherwise */
-        info->name = (struct bh_str){ command->name, (uint32_t)strlen(command->name) };
+        info->name = bh_str_of(command->name);
         info->success_response = !(command->flags & BH_COMMAND_NO_REPLY);
         info++;
         ret->n_supported_commands++;

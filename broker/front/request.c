@@ -56,7 +56,7 @@ static int check_granted(const struct bh_policy *policy, const struct bh_frozen 
     if (decision.verdict == BH_VERDICT_DENIED) {
         const char *name = bh_policy_string(policy, policy->rules[decision.rule].name);
 
-        ret->rule = (struct bh_str){ name, (uint32_t)strlen(name) };
+        ret->rule = bh_str_of(name);
     }
     return bh_fail(reterr, BH_E_NOT_GRANTED, "Command %s has been disabled: the command is not allowed",
                    ret->row->name);

@@ -23,7 +23,7 @@ void bh_journal(struct bh_supervisor *s, const char *format, ...)
     va_end(args);
     if (n < 0)
         return;
-    record.text = (struct bh_str){ text, (uint32_t)strlen(text) };
+    record.text = bh_str_of(text);
     memcpy(audit.policy, bh_any_policy(s)->slice->digest, sizeof(audit.policy));
     /* A full queue: counted as lost, and reported with the next one. */
     (void)bh_audit_send(&audit, &record, NULL);

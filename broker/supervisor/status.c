@@ -16,6 +16,7 @@
 #include "broker/supervisor/way.h"
 #include "protocol/base/log.h"
 #include "protocol/base/mem.h"
+#include "protocol/base/sha256.h"
 
 static void fences(FILE *out, const char *name, uint32_t mask)
 {
@@ -184,12 +185,10 @@ static void list(FILE *out, const char *name, const char *names)
 
 static void digest(FILE *out, const struct bh_supervisor *s)
 {
-    const struct bh_slice *slice = bh_any_policy(s)->slice;
+    char text[BH_SHA256_TEXT];
 
-    fputs("\"digest\": \"", out);
-    for (size_t i = 0; i < sizeof(slice->digest); i++)
-        fprintf(out, "%02x", slice->digest[i]);
-    fputs("\"}", out);
+    bh_sha256_text(bh_any_policy(s)->slice->digest, text);
+    fprintf(out, "\"digest\": \"%s\"}", text);
 }
 
 /* What came of the last SIGHUP. */

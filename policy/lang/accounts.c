@@ -95,7 +95,7 @@ bool bh_account_find(struct bh_str passwd, struct bh_str group, const char *name
 
 bool bh_group_find(struct bh_str group, const char *name, uint32_t *ret)
 {
-    if (parse_id((struct bh_str){ name, (uint32_t)strlen(name) }, ret))
+    if (parse_id(bh_str_of(name), ret))
         return true;
     while (group.len > 0) {
         struct bh_str line = cut(&group, '\n');

@@ -62,7 +62,7 @@ static void write_targets(FILE *out, const struct bh_rule *rule)
         const char *name =
             bh_class_names[rule->verbs == BH_VERB_READ ? BH_CLASS_FILE_READ : BH_CLASS_FILE_WRITE];
 
-        class = (struct bh_str){ name, (uint32_t)strlen(name) };
+        class = bh_str_of(name);
         (void)bh_targets_add(&written, class, rule->effect);
         (void)fputs(name, out);
     }

@@ -1,6 +1,7 @@
 /* What a rule says of executions, as text that compiles to the same. */
 #include "policy/lang/dump.h"
 #include "policy/lang/model.h"
+#include "protocol/base/sha256.h"
 
 static void write_texts(FILE *out, const struct bh_policy *policy, uint32_t first, uint32_t n)
 {
@@ -47,10 +48,10 @@ static void write_groups(FILE *out, const struct bh_policy *policy, const struct
 
 static void write_digest(FILE *out, const struct bh_exec_rule *exec)
 {
-    (void)fputs(" \"", out);
-    for (size_t i = 0; i < sizeof(exec->sha256); i++)
-        (void)fprintf(out, "%02x", exec->sha256[i]);
-    (void)fputc('"', out);
+    char text[BH_SHA256_TEXT];
+
+    bh_sha256_text(exec->sha256, text);
+    (void)fprintf(out, " \"%s\"", text);
 }
 
 static uint64_t value_of(const struct bh_exec_rule *exec, uint8_t slot)

@@ -81,7 +81,7 @@ static bool parse_way(struct bh_parser *parser, struct bh_channel_line *channel)
         colon = strchr(token.text.ptr + 1, ':'); /* a method has a name */
         channel->method = bh_arena_str(parser->model->arena, token.text.ptr,
                                        colon ? (size_t)(colon - token.text.ptr) : token.text.len);
-        channel->path = colon ? (struct bh_str){ colon + 1, (uint32_t)strlen(colon + 1) } : BH_STR("");
+        channel->path = colon ? bh_str_of(colon + 1) : BH_STR("");
         pos = token.pos;
     }
     fails = channel->method.ptr

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A string: `len` bytes of checked UTF-8 without an inner NUL, followed by a NUL. Owned by an arena. */
 struct bh_str {
@@ -27,6 +28,12 @@ struct bh_bytes {
 };
 
 #define BH_STR(literal) ((struct bh_str){ (literal), (uint32_t)sizeof(literal) - 1 })
+
+/* A C string of less than 4 GiB, which stays where it is. */
+static inline struct bh_str bh_str_of(const char *text)
+{
+    return (struct bh_str){ text, (uint32_t)strlen(text) };
+}
 
 struct bh_arena_block;
 

@@ -21,34 +21,39 @@ union control_space {
     char bytes[CMSG_SPACE((BH_FDS_MAX + 1) * sizeof(int))];
 };
 
-/* With a descriptor: the one call of ours that needs sendmsg, which most processes may not use. */
-static ssize_t send_with_fd(int socket, const void *data, size_t len, int fd)
+/* With descriptors: the one call of ours that needs sendmsg, which most processes may not use. */
+static ssize_t send_with_fds(int socket, const void *data, size_t len, const int *fds, unsigned n)
 {
     struct iovec iov = { (void *)(uintptr_t)data, len };
     union control_space space = { 0 };
     struct msghdr msg = { .msg_iov = &iov,
                           .msg_iovlen = 1,
                           .msg_control = space.bytes,
-                          .msg_controllen = CMSG_SPACE(sizeof(int)) };
+                          .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
 
     space.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
                                    .cmsg_type = SCM_RIGHTS,
-                                   .cmsg_len = CMSG_LEN(sizeof(int)) };
-    memcpy(CMSG_DATA(&space.head), &fd, sizeof(int));
+                                   .cmsg_len = CMSG_LEN(n * sizeof(int)) };
+    memcpy(CMSG_DATA(&space.head), fds, n * sizeof(int));
     return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int bh_fd_send(int socket, const void *data, size_t len, int fd)
+int bh_fds_send(int socket, const void *data, size_t len, const int *fds, unsigned n_fds)
 {
     ssize_t n;
 
     do
-        n = fd < 0 ? send(socket, data, len, MSG_NOSIGNAL | MSG_DONTWAIT)
-                   : send_with_fd(socket, data, len, fd);
+        n = n_fds == 0 ? send(socket, data, len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                       : send_with_fds(socket, data, len, fds, n_fds);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     return (size_t)n == len ? 0 : -EIO;
+}
+
+int bh_fd_send(int socket, const void *data, size_t len, int fd)
+{
+    return bh_fds_send(socket, data, len, &fd, fd >= 0);
 }
 
 /* Takes every descriptor out of the message. Returns how many there were; keeps them if there are at most

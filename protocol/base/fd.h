@@ -36,6 +36,9 @@ enum bh_fd {
 /* Sends `len` (> 0) bytes with `fd` (or none, if -1) as one packet. 0, -EAGAIN, -EPIPE, ... */
 int bh_fd_send(int socket, const void *data, size_t len, int fd);
 
+/* The same with `n_fds` (0 to BH_FDS_MAX) descriptors, which stay the caller's. */
+int bh_fds_send(int socket, const void *data, size_t len, const int *fds, unsigned n_fds);
+
 /*
  * Receives one packet of exactly `len` bytes and at most one descriptor.
  * 1 = got one (*ret_fd is -1 or a close-on-exec descriptor that the caller owns), 0 = the peer is gone,

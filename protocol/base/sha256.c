@@ -133,6 +133,17 @@ void bh_sha256_final(struct bh_sha256 *sha, uint8_t ret_digest[BH_SHA256_SIZE])
     explicit_bzero(sha, sizeof(*sha));
 }
 
+void bh_sha256_text(const uint8_t digest[BH_SHA256_SIZE], char ret[BH_SHA256_TEXT])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (unsigned i = 0; i < BH_SHA256_SIZE; i++) {
+        ret[2 * i] = digits[digest[i] >> 4];
+        ret[2 * i + 1] = digits[digest[i] & 15];
+    }
+    ret[BH_SHA256_TEXT - 1] = '\0';
+}
+
 void bh_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                     uint8_t ret_digest[BH_SHA256_SIZE])
 {

@@ -24,6 +24,7 @@
 
 #define BH_RECORD_TEXT_MAX 4095u /* bytes of each string; longer ones are cut and end in "..." */
 #define BH_RECORD_MAX 16384u     /* bytes of one record on the wire */
+#define BH_REFUSED_PATH_MAX 512u /* bytes of a refused path that its record keeps: a client chooses them */
 #define BH_RECORD_COUNTS_MAX 64u /* commands in one summary */
 #define BH_REFUSALS_PER_SECOND 100u
 #define BH_NO_COMMAND UINT16_MAX
@@ -59,7 +60,7 @@ struct bh_record {
     uint64_t of;                       /* number of an earlier record, or 0 */
     uint64_t realtime_ns, boottime_ns; /* set by bh_audit_send */
     uint64_t request;                  /* frame id, or 0 */
-    uint64_t handle;                   /* file handle, or 0 */
+    uint64_t handle;                   /* file handle, number of an execution, or 0 */
     uint64_t bytes_read, bytes_written;
     uint64_t count;   /* LOST; CLAIM */
     uint16_t kind;    /* enum bh_record_kind */

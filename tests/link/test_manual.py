@@ -87,6 +87,30 @@ def test_what_the_hooks_are_promised():
     assert re.search(r'BH_HOOK_DIR_DEFAULT "([^"]+)"', text("broker/places.h"))[1] in page
 
 
+def test_what_executions_are_promised():
+    page = re.sub(r"\s+", " ", plain("bulkhead.8").split("\n.SH EXECUTIONS")[1].split(".SH")[0])
+    assert f"within {number('workers/exec/keeper.c', 'START_MS') // 1000} seconds" in page
+    source = text("workers/exec/environment.c")
+    assert re.search(r'PATH_DEFAULT "([^"]+)"', source)[1] in page
+    names = re.findall(r'"([A-Z]+)=', source)
+    assert len(names) == 6 and not [name for name in names if not re.search(rf"\b{name}\b", page)]
+    for path in ("workers/exec/identity.c", "workers/exec/profile.c", "workers/spool/profile.c"):
+        assert re.search(r'"(bulkhead-\w+)"', text(path))[1] in page
+
+
+def test_what_records_keep_is_in_the_manual():
+    page = plain("bulkhead.8").split("\n.SH AUDIT LOG")[1].split(".SH")[0]
+    assert f"refused the first {number('protocol/wire/record.h', 'BH_REFUSED_PATH_MAX')} bytes" in page
+    assert f"to say, at most {number('protocol/wire/record.h', 'BH_RECORD_TEXT_MAX')} bytes" in page
+
+
+def test_programs_are_in_the_manual():
+    page = plain("bulkhead.8").split("\n.SH DESCRIPTION")[1].split(".SH")[0]
+    names = re.findall(r'\.program = "(bulkhead-\w+)"', "".join(path.read_text() for folder in ("broker", "policy", "workers")
+                                                              for path in (ROOT / folder).rglob("*.c")))
+    assert len(names) > 10 and not [name for name in names if not re.search(rf"\b{name}\b", page)]
+
+
 def test_fences_are_in_the_manual():
     names = re.findall(r'return "([\w-]+)"', text("policy/fence.c"))
     page = plain("bulkhead-policy.5")

@@ -23,7 +23,7 @@ MOUNT = {"mount", "umount", "umount2", "unshare", "setns", "chroot", "pivot_root
 IDENTITY = {"setuid", "setgid", "setresuid", "setresgid", "setgroups", "setreuid", "setregid"}
 CHANGE = {"unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "mkdir", "chmod", "fchmodat",
           "chown", "fchown", "lchown", "truncate", "mknod"}
-PASSING = {"bh_memfd_new", "bh_fd_send", "sendmsg"}
+PASSING = {"bh_memfd_new", "bh_fd_send", "bh_fds_send", "sendmsg"}
 JSON = {"json_tokener_new", "json_tokener_parse_ex", "json_object_put"}
 
 FORBIDDEN = {
@@ -46,7 +46,7 @@ FORBIDDEN = {
 # May be in a library that all share, but not named by the program's own objects.
 FORBIDDEN_OWN = {"bulkhead-front": PASSING, "bulkhead-info": PASSING, "bulkhead-storage": {"bh_memfd_new"},
                  "bulkhead-thaw": {"bh_memfd_new"}, "bulkhead-smart": {"bh_memfd_new", "sendmsg"},
-                 "bulkhead-spool": {"bh_memfd_new", "sendmsg"}}
+                 "bulkhead-spool": {"bh_memfd_new", "bh_fds_send", "sendmsg"}}
 SHARED = {"fd.c.o"}
 
 

@@ -372,7 +372,8 @@ static void test_never_runs_once_given_up(void **state)
     (void)snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     shell(&e, "echo 1");
-    e.start.sandbox.cgroup = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* joining takes until somebody reads */
+    e.start.sandbox.cgroup =
+        open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* joining takes until somebody reads */
     assert_int_equal(bh_keeper_start(&e.start, &e.failure), -ETIMEDOUT);
     let_go(&e);
     bh_close_p(&e.start.sandbox.cgroup);

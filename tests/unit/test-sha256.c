@@ -13,10 +13,9 @@
 
 static void check_digest(const uint8_t *digest, const char *hex)
 {
-    char text[2 * BH_SHA256_SIZE + 1];
+    char text[BH_SHA256_TEXT];
 
-    for (unsigned i = 0; i < BH_SHA256_SIZE; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    bh_sha256_text(digest, text);
     assert_string_equal(text, hex);
 }
 

@@ -83,8 +83,8 @@ static void execute_script(const struct bh_start *start)
     (void)syscall(SYS_execveat, program->interpreter, "", argv, start->environment, AT_EMPTY_PATH);
 }
 
-/* Who has given up waiting for us has killed the keeper, and said that nothing runs. A user who may stop us could make it so.
- * A change of the user clears the signal. */
+/* Who has given up waiting for us has killed the keeper, and said that nothing runs. A user who may stop us
+ * could make it so. A change of the user clears the signal. */
 static void tie_to_keeper(int report)
 {
     struct pollfd fd = { .fd = report };

@@ -4,7 +4,6 @@
  * read anew.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@ static struct kept {
     ino_t inode;
     off_t size;
     struct timespec changed;
-    char hex[2 * BH_SHA256_SIZE + 1]; /* "" = free */
+    char hex[BH_SHA256_TEXT]; /* "" = free */
 } kept[KEPT];
 
 static struct kept *place_of(const struct stat *st)
@@ -34,13 +33,7 @@ static bool is_same(const struct kept *row, const struct stat *st)
            row->changed.tv_sec == st->st_ctim.tv_sec && row->changed.tv_nsec == st->st_ctim.tv_nsec;
 }
 
-static void put_hex(const uint8_t digest[BH_SHA256_SIZE], char *ret)
-{
-    for (unsigned i = 0; i < BH_SHA256_SIZE; i++)
-        (void)snprintf(ret + (size_t)2 * i, 3, "%02x", digest[i]);
-}
-
-static int read_all(int fd, char ret[2 * BH_SHA256_SIZE + 1])
+static int read_all(int fd, char ret[BH_SHA256_TEXT])
 {
     static uint8_t chunk[CHUNK];
     uint8_t digest[BH_SHA256_SIZE];
@@ -58,7 +51,7 @@ static int read_all(int fd, char ret[2 * BH_SHA256_SIZE + 1])
         at += n;
     }
     bh_sha256_final(&sha, digest);
-    put_hex(digest, ret);
+    bh_sha256_text(digest, ret);
     return 0;
 }
 

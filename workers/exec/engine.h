@@ -8,7 +8,9 @@
  * clock: monotonic, never used twice in a boot, exact in every JSON reader.
  *
  * Files: exec.c (handlers), judge.c (the decision), start.c (from the decision to a running program),
- * engine.c (rows and ends), feed.c (the spool), relay.c (exec to spawn), report.c (records and errors).
+ * environment.c (what it has in its environment), identity.c (as whom it runs), engine.c (rows and ends),
+ * feed.c (the spool), relay.c (exec to spawn), report.c (records and errors). What they start is in keeper.h,
+ * program.h, sandbox.h and cgroup.h.
  *
  * Trust: in = CHECKED, PEER (pipes of keepers, the spool); out = CHECKED; called by = workers/exec
  */
@@ -102,7 +104,7 @@ void bh_engine_settle(struct bh_engine *engine, struct bh_execution *execution);
 void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution);
 /* How many executions of this rule run. */
 uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key);
-/* Is the row's end, or the feed, to be watched. 0 or -errno. */
+/* Has `fd` watched: the end `of` a row, or the feed `of` the engine. 0 or -errno. */
 int bh_engine_watch(struct bh_engine *engine, int fd, void *of);
 /* For bh_worker_main: takes what has happened; ends what may not outlive us, and records it. */
 int bh_engine_watched(struct bh_worker *worker);
@@ -111,8 +113,8 @@ void bh_engine_ended(struct bh_worker *worker);
 
 /* --- judge.c ------------------------------------------------------------------------- */
 
-/* Decides, with the program open. 0; or a positive BH_E_* with the call's error set, recorded, and nothing
- * open. */
+/* Decides, with the program open: ret->program is the caller's to close. 0; or a positive BH_E_* with the
+ * call's error set, recorded, and nothing open. */
 int bh_judge(const struct bh_request_to_run *request, struct bh_judged *ret);
 
 /* FNV-1a of the rule's name: the same for as long as that is. */

@@ -2,9 +2,6 @@
  * was lost. */
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "protocol/base/fd.h"
 #include "protocol/base/mem.h"
@@ -19,29 +16,17 @@ static void let_go(struct bh_engine *engine)
     bh_close_p(&engine->feed);
 }
 
-static int send_message(int feed, const struct bh_spool_message *message, const int *fds, size_t n_fds)
-{
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(BH_SPOOL_FDS_MAX * sizeof(int))];
-    } space = { 0 };
-    struct iovec iov = { (void *)(uintptr_t)message, sizeof(*message) };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    struct pollfd room = { .fd = feed, .events = POLLOUT };
-    ssize_t n;
+_Static_assert(BH_SPOOL_FDS_MAX <= BH_FDS_MAX, "an OPEN is one packet");
 
-    if (n_fds > 0) {
-        msg.msg_control = space.bytes;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        space.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-                                       .cmsg_type = SCM_RIGHTS,
-                                       .cmsg_len = CMSG_LEN(n_fds * sizeof(int)) };
-        memcpy(CMSG_DATA(&space.head), fds, n_fds * sizeof(int));
-    }
+static int send_message(int feed, const struct bh_spool_message *message, const int *fds, unsigned n_fds)
+{
+    struct pollfd room = { .fd = feed, .events = POLLOUT };
+    int r;
+
     do
-        n = sendmsg(feed, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (n < 0 && (errno == EINTR || (errno == EAGAIN && poll(&room, 1, SEND_MS) > 0)));
-    return n < 0 ? -errno : 0;
+        r = bh_fds_send(feed, message, sizeof(*message), fds, n_fds);
+    while (r == -EAGAIN && poll(&room, 1, SEND_MS) > 0);
+    return r;
 }
 
 /* What a spool that died knew of. */
@@ -88,7 +73,7 @@ int bh_feed_open(struct bh_engine *engine, const struct bh_spool_message *messag
                  const int fds[BH_SPOOL_FDS_MAX])
 {
     int sent[BH_SPOOL_FDS_MAX], r;
-    size_t n = 0;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < BH_SPOOL_FDS_MAX; i++)
         if (fds[i] >= 0)

@@ -10,11 +10,6 @@
 #include "protocol/codes.h"
 #include "workers/exec/engine.h"
 
-static struct bh_str text_of(const char *text)
-{
-    return (struct bh_str){ text, (uint32_t)strlen(text) };
-}
-
 uint32_t bh_rule_key(const struct bh_policy *policy, uint32_t rule)
 {
     const char *name = bh_policy_string(policy, policy->rules[rule].name);
@@ -28,7 +23,7 @@ uint32_t bh_rule_key(const struct bh_policy *policy, uint32_t rule)
 static struct bh_decision decide(const struct bh_request_to_run *request, const char *resolved)
 {
     struct bh_exec_object object = { .path = request->path,
-                                     .resolved = text_of(resolved),
+                                     .resolved = bh_str_of(resolved),
                                      .args = request->args,
                                      .env = request->env,
                                      .n_args = request->n_args,
@@ -102,15 +97,12 @@ static int check_limits(const struct bh_request_to_run *request, const struct bh
     return 0;
 }
 
-static bool digest_is(const struct bh_exec_rule *exec, const char *hex)
+static bool digest_is(const struct bh_exec_rule *exec, const char *text)
 {
-    for (unsigned i = 0; i < sizeof(exec->sha256); i++) {
-        static const char digits[] = "0123456789abcdef";
+    char wanted[BH_SHA256_TEXT];
 
-        if (hex[2 * i] != digits[exec->sha256[i] >> 4] || hex[2 * i + 1] != digits[exec->sha256[i] & 15])
-            return false;
-    }
-    return true;
+    bh_sha256_text(exec->sha256, wanted);
+    return strcmp(text, wanted) == 0;
 }
 
 /* The open file is what the rule wants it to be. */

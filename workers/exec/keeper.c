@@ -38,6 +38,8 @@ enum seat {
     SEAT_LAST = SEAT_CGROUP,
 };
 
+_Static_assert(SEAT_LAST + 1 < BH_KEEPER_FDS, "bh_keeper_watch finds all of them, and the one for signals");
+
 _Noreturn void bh_start_fail(int report, int error, const char *step)
 {
     struct bh_start_failure failure = { .error = error < 0 ? -error : error };
@@ -53,12 +55,12 @@ static void take_seats(int seats[SEAT_LAST + 1], int report)
 {
     for (int i = 0; i <= SEAT_LAST; i++)
         if (seats[i] >= 0 && (seats[i] = fcntl(seats[i], F_DUPFD_CLOEXEC, SCRATCH_FD)) < 0)
-            bh_start_fail(report, errno, "setting up descriptors");
+            bh_start_fail(report, errno, "set up descriptors");
     for (int i = 0; i <= SEAT_LAST; i++) {
         if (seats[i] < 0)
             (void)close(i);
         else if (dup3(seats[i], i, i <= STDERR_FILENO ? 0 : O_CLOEXEC) < 0)
-            bh_start_fail(seats[SEAT_REPORT], errno, "setting up descriptors");
+            bh_start_fail(seats[SEAT_REPORT], errno, "set up descriptors");
     }
     (void)syscall(SYS_close_range, SEAT_LAST + 1, ~0u, 0);
 }
@@ -81,7 +83,7 @@ static void move_in(const struct bh_start *from, int report, struct bh_start *st
                                  [SEAT_CGROUP] = from->sandbox.cgroup };
 
     if (null < 0)
-        bh_start_fail(report, errno, "opening /dev/null");
+        bh_start_fail(report, errno, "open /dev/null");
     take_seats(seats, report);
     *program = *from->program;
     program->fd = SEAT_PROGRAM;
@@ -122,7 +124,7 @@ static void tie_to_worker(const struct bh_start *start)
     struct pollfd fd = { .fd = start->ends[1] };
 
     if (!start->keep && prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
-        bh_start_fail(SEAT_REPORT, errno, "tying it to the agent");
+        bh_start_fail(SEAT_REPORT, errno, "tie it to the agent");
     if (poll(&fd, 1, 0) != 0)
         _exit(127);
 }
@@ -136,7 +138,7 @@ static void move_into_sandbox(const struct bh_sandbox_plan *plan, int fd, const 
         return;
     inside = bh_sandbox_reopen(plan, fd, path);
     if (inside < 0 || dup3(inside, fd, O_CLOEXEC) < 0)
-        bh_start_fail(SEAT_REPORT, inside < 0 ? inside : errno, "finding the program in its sandbox");
+        bh_start_fail(SEAT_REPORT, inside < 0 ? inside : errno, "find the program in its sandbox");
     (void)close(inside);
 }
 
@@ -153,7 +155,7 @@ static _Noreturn void keep(const struct bh_start *from, int report)
     move_in(from, report, &start, &program);
     tie_to_worker(&start);
     if (!(bh_sandbox_namespaces(&start.sandbox) & CLONE_NEWPID) && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        bh_start_fail(SEAT_REPORT, errno, "becoming its reaper");
+        bh_start_fail(SEAT_REPORT, errno, "become its reaper");
     r = bh_sandbox_build(&start.sandbox, &step);
     if (r < 0)
         bh_start_fail(SEAT_REPORT, r, step);
@@ -164,7 +166,7 @@ static _Noreturn void keep(const struct bh_start *from, int report)
     child =
         signals < 0 ? -1 : vfork(); /* it borrows our memory until it executes, and never returns from here */
     if (child < 0)
-        bh_start_fail(SEAT_REPORT, errno, "starting a process");
+        bh_start_fail(SEAT_REPORT, errno, "start a process");
     if (child == 0)
         bh_child_become(&start, SEAT_REPORT);
     bh_keeper_watch(&start, child, signals);
@@ -183,14 +185,14 @@ static int await_start(int report, struct bh_start_failure *ret)
         n = poll(&fd, 1, left > 0 ? (int)left : 0);
     } while (n < 0 && errno == EINTR);
     if (n == 0) {
-        *ret = (struct bh_start_failure){ ETIMEDOUT, "waiting for it to start" };
+        *ret = (struct bh_start_failure){ ETIMEDOUT, "start it in time" };
         return -ETIMEDOUT;
     }
     n = read(report, ret, sizeof(*ret));
     if (n == 0)
         return 0;
     if (n != sizeof(*ret) || ret->error <= 0)
-        *ret = (struct bh_start_failure){ EIO, "starting it" };
+        *ret = (struct bh_start_failure){ EIO, "start it" };
     ret->step[sizeof(ret->step) - 1] = '\0';
     return -ret->error;
 }
@@ -212,7 +214,7 @@ pid_t bh_keeper_start(const struct bh_start *start, struct bh_start_failure *ret
     r = keeper < 0 ? -errno : 0;
     (void)close(report[1]);
     if (keeper < 0)
-        *ret_failure = (struct bh_start_failure){ -r, "starting its keeper" };
+        *ret_failure = (struct bh_start_failure){ -r, "start its keeper" };
     else
         r = await_start(report[0], ret_failure);
     (void)close(report[0]);

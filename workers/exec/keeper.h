@@ -6,9 +6,10 @@
  * In a sandbox with a pid namespace it is its first process: when it ends, so does all that is in it. Else it
  * is a subreaper, so that nothing escapes from below it.
  *
- * Invariants: once the program runs, the keeper reads nothing that the program could write (its exit status
- * is the kernel's word), and holds no capability but KILL; the worker hears from it only through the two
- * pipes.
+ * Invariants: once the program runs, nothing that it writes decides what the keeper does: its exit status is
+ * the kernel's word, its output is thrown away unread (where it is kept and the spool is gone), and of
+ * /proc/PID/stat what stands behind the name. The keeper holds no capability but KILL; the worker hears from
+ * it only through the two pipes.
  *
  * Trust: in = CHECKED; out = CHECKED (pipes: read as PEER); called by = workers/exec
  */
@@ -43,7 +44,7 @@ struct bh_start {
 /* What went wrong between fork and exec. */
 struct bh_start_failure {
     int32_t error;  /* errno */
-    char step[124]; /* in words; "" = execve itself */
+    char step[124]; /* what could not be done: "enter the working directory"; "" = execve itself */
 };
 
 #define BH_KEEPER_SIGNAL SIGRTMAX /* with a value: that signal is sent to the program's process group */

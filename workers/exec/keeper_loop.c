@@ -73,7 +73,8 @@ static void tell(struct keeper *keeper, int status, enum bh_ending_how how)
         (void)!write(keeper->start->ends[i], &ending, sizeof(ending));
 }
 
-/* Of the program, which was killed. Who is traced, or hangs in the kernel, cannot be reaped: no other is to outlive that. */
+/* Of the program, which was killed. Who is traced, or hangs in the kernel, cannot be reaped: no other is to
+ * outlive that. */
 static int await_child(const struct keeper *keeper)
 {
     int status = SIGKILL;
@@ -139,7 +140,8 @@ static void serve_signals(struct keeper *keeper)
     }
 }
 
-/* Reads and forgets, once: a program that never pauses keeps nobody from its end. False: nothing more will come. */
+/* Reads and forgets, once: a program that never pauses keeps nobody from its end. False: nothing more will
+ * come. */
 static bool drain(int fd)
 {
     static char chunk[64 * 1024];

@@ -1,7 +1,8 @@
 /*
  * Opening and judging a program: the path is walked one component at a time, from the root of the tree, so
- * that each folder is judged through the descriptor that the next one is opened from. A link is followed if
- * its folder is root's, which it is, or the walk had ended.
+ * that each folder is judged through the descriptor that the next one is opened from. Links are followed as
+ * the kernel would follow them: each lies in a folder that was judged, and all folders that it leads through
+ * are judged too. A flaw does not end the walk, since under `program any` it is none.
  */
 #include "workers/exec/program.h"
 

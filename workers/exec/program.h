@@ -27,15 +27,16 @@ struct bh_program {
     struct stat st;
     char name[PATH_MAX];            /* resolved */
     char flaw[BH_PROGRAM_FLAW_MAX]; /* why a rule that names it must not run it, as a sentence; "" = it may */
-    char sha256[2 * BH_SHA256_SIZE + 1]; /* hex; "" if it cannot be read */
-    bool pinned; /* its content is what the rule says: it may be run by descriptor only */
+    char sha256[BH_SHA256_TEXT];    /* hex; "" if it cannot be read */
+    bool pinned;                    /* its content is what the rule says: it may be run by descriptor only */
     bool script;
     int interpreter;                                             /* of a script; else -1 */
     char interpreter_name[PATH_MAX], interpreter_path[PATH_MAX]; /* as the script names it; resolved */
     char interpreter_arg[BH_PROGRAM_SHEBANG_MAX];                /* "" = none */
 };
 
-/* Opens it, and says in `flaw` what is wrong if it is not as the head says. 0 or -errno. */
+/* Opens it, and says in `flaw` what is wrong if it is not as the head says. 0, and then it is to be closed;
+ * or -errno, and nothing is open. */
 int bh_program_open(const char *path, struct bh_program *ret);
 
 /* Fills `sha256`; `fresh`: read now, not remembered from the last time that this very file was. 0 or -errno.

@@ -10,21 +10,14 @@
 #include "protocol/codes.h"
 #include "workers/exec/engine.h"
 
-#define REFUSED_PATH_MAX 512 /* bytes of a refused path that its record keeps: a client chooses them */
-
-static struct bh_str text_of(const char *text)
-{
-    return (struct bh_str){ text, (uint32_t)strlen(text) };
-}
-
 static struct bh_record record_of(const struct bh_request_to_run *request, uint32_t rule, const char *object)
 {
     const struct bh_policy *policy = &request->call->worker->policy;
-    struct bh_record record = { .object = text_of(object), .request = request->call->id };
+    struct bh_record record = { .object = bh_str_of(object), .request = request->call->id };
 
     if (rule != BH_NO_RULE) {
-        record.rule = text_of(bh_policy_string(policy, policy->rules[rule].name));
-        record.user = text_of(bh_identity_name(policy, rule));
+        record.rule = bh_str_of(bh_policy_string(policy, policy->rules[rule].name));
+        record.user = bh_str_of(bh_identity_name(policy, rule));
     }
     return record;
 }
@@ -37,9 +30,9 @@ int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t r
     const char *name = record.rule.ptr;
     bool limit = code == BH_E_LIMIT;
 
-    record.text = text_of(why);
-    if (record.object.len > REFUSED_PATH_MAX)
-        record.object.len = REFUSED_PATH_MAX;
+    record.text = bh_str_of(why);
+    if (record.object.len > BH_REFUSED_PATH_MAX)
+        record.object.len = BH_REFUSED_PATH_MAX;
     if (code == BH_E_NOT_GRANTED)
         return bh_call_refuse(request->call, code, &record, "Command %s has been disabled",
                               request->call->command->name);
@@ -51,7 +44,7 @@ int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t r
     return bh_call_refuse(request->call, code, &record, "denied by policy");
 }
 
-/* ["a","b"]: quotes and what would end a line are escaped. */
+/* ["a","b"], with quotes and backslashes escaped; other bytes are what the log makes of them. */
 static void put_list(FILE *out, char *const *argv, uint32_t n)
 {
     (void)fputc('[', out);
@@ -97,16 +90,18 @@ int bh_report_failure(const struct bh_request_to_run *request, const struct bh_j
     struct bh_worker *worker = request->call->worker;
     struct bh_record record = record_of(request, judged->rule, judged->path.ptr);
     struct bh_error *error = request->call->error;
+    char text[sizeof("could not ") + sizeof(failure->step)] = "";
 
     record.kind = BH_RECORD_RESULT;
     record.command = (uint16_t)(request->call->command - bh_commands);
     record.of = request->call->act;
     record.code = BH_E_KERNEL;
     record.error = failure->error;
-    record.text = text_of(failure->step);
+    if (failure->step[0])
+        (void)snprintf(text, sizeof(text), "could not %s", failure->step);
+    record.text = bh_str_of(text);
     (void)bh_fail(error, BH_E_KERNEL, "Failed to execute child process \"%.600s\" (%s)%s%s",
-                  request->path.ptr, strerror(failure->error), failure->step[0] ? ", when " : "",
-                  failure->step);
+                  request->path.ptr, strerror(failure->error), text[0] ? ": " : "", text);
     (void)bh_audit_send(&worker->audit, &record, &error->record);
     return BH_E_KERNEL;
 }
@@ -139,6 +134,6 @@ void bh_report_end(struct bh_engine *engine, const struct bh_execution *executio
                                 .handle = execution->number };
 
     describe(execution, ending, text, sizeof(text));
-    record.text = text_of(text);
+    record.text = bh_str_of(text);
     (void)bh_audit_send(&engine->worker->audit, &record, NULL);
 }

@@ -6,9 +6,7 @@
 #include "workers/exec/sandbox_limits.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "policy/confine/cgroupfs.h"
 

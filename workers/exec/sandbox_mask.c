@@ -161,7 +161,7 @@ struct masks {
     int folder, file;
 };
 
-/* A copy of the mount `source`, which is read-only, over `path`. */
+/* A copy of the empty folder or file, whose mount is read-only, over `path`. */
 static int cover(const struct masks *masks, const char *path)
 {
     struct stat st;

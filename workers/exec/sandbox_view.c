@@ -34,8 +34,9 @@ struct view {
     struct bh_tree tree;
 };
 
-/* Hidden in `diag`, empty in both. Where the rule lists sockets, a program may connect to what it sees, so
- * the folders go too in which services keep theirs. */
+/* Hidden in `diag`; of them `minimal`, which shows nothing that it was not given, has only the first, empty
+ * too. Where the rule lists sockets, a program may connect to what it sees, so the folders go too in which
+ * services keep theirs. */
 static const struct hidden {
     const char *path;
     bool with_sockets;

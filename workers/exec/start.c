@@ -226,7 +226,7 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
     if (r == 0 && execution->keeper < 0)
         r = (int)execution->keeper;
     if (r < 0 && failure.error == 0)
-        failure = (struct bh_start_failure){ -r, "preparing it" };
+        failure = (struct bh_start_failure){ -r, "prepare it" };
     execution->keeper = r < 0 ? 0 : execution->keeper;
     if (r < 0)
         bh_engine_ungroup(engine, execution);

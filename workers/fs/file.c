@@ -35,7 +35,7 @@ static void refuse(struct bh_call *call, struct bh_handle *handle, struct bh_dec
     const char *rule = denied ? bh_policy_string(policy, policy->rules[decision.rule].name) : "";
     bool tell = denied && policy->slice->settings[BH_SET_EXPLAIN_TO_CLIENT];
 
-    record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+    record.rule = bh_str_of(rule);
     (void)bh_call_refuse(call, denied ? BH_E_DENIED : BH_E_NO_RULE, &record, "denied by policy%s%s",
                          tell ? ": rule " : "", tell ? rule : "");
     (void)bh_handle_close(call->worker->context, handle, "a reload took its permission away");

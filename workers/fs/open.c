@@ -21,7 +21,6 @@
 #include "workers/fs/resolve.h"
 
 #define ALWAYS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-#define BH_REFUSED_PATH_MAX 512 /* bytes of a refused path that its record keeps */
 #define MAY_CHANGE (BH_VERB_ALL & ~BH_VERB_READ)
 
 /* What one attempt knows. */
@@ -33,11 +32,6 @@ struct attempt {
     struct bh_object object;
     uint64_t act;
 };
-
-static struct bh_str text_of(const char *text)
-{
-    return (struct bh_str){ text, (uint32_t)strlen(text) };
-}
 
 static int open_flags(uint8_t mode)
 {
@@ -56,9 +50,9 @@ static struct bh_record record_of(const struct bh_open *open, uint16_t kind, uin
     };
 
     if (rule != BH_NO_RULE)
-        record.rule = text_of(bh_policy_string(policy, policy->rules[rule].name));
+        record.rule = bh_str_of(bh_policy_string(policy, policy->rules[rule].name));
     if (open->user != BH_NO_USER)
-        record.user = text_of(bh_policy_string(policy, policy->users[open->user].name));
+        record.user = bh_str_of(bh_policy_string(policy, policy->users[open->user].name));
     return record;
 }
 
@@ -77,8 +71,8 @@ static int refuse(struct bh_open *open, uint16_t code, uint32_t rule, const char
     uint64_t number = 0;
 
     record.code = code;
-    record.text = text_of(why);
-    record.object = beginning_of(object ? text_of(object) : record.object);
+    record.text = bh_str_of(why);
+    record.object = beginning_of(object ? bh_str_of(object) : record.object);
     (void)bh_audit_send(open->audit, &record, &number);
     bh_audit_pace(open->audit);
     open->audit->state->denials++;
@@ -127,7 +121,7 @@ int bh_open_judge_name(struct bh_open *open, uint32_t *ret_rule)
 static int judge_object(struct attempt *attempt)
 {
     struct bh_open *open = attempt->open;
-    struct bh_file_object file = { .path = text_of(attempt->object.name),
+    struct bh_file_object file = { .path = bh_str_of(attempt->object.name),
                                    .verbs = attempt->verbs,
                                    .found = true,
                                    .regular = attempt->object.regular,
@@ -149,7 +143,7 @@ static int record_act(struct attempt *attempt)
     struct bh_open *open = attempt->open;
     struct bh_record record = record_of(open, BH_RECORD_ACT, attempt->rule);
 
-    record.object = text_of(attempt->object.name);
+    record.object = bh_str_of(attempt->object.name);
     if (bh_audit_send(open->audit, &record, &attempt->act) == 0 || !(attempt->verbs & MAY_CHANGE) ||
         open->policy->slice->settings[BH_SET_AUDIT_FAILURE])
         return 0;
@@ -163,7 +157,7 @@ static void record_success(const struct attempt *attempt)
     struct bh_record record = record_of(attempt->open, BH_RECORD_RESULT, attempt->rule);
 
     record.of = attempt->act;
-    record.object = text_of(attempt->object.name);
+    record.object = bh_str_of(attempt->object.name);
     if (attempt->verbs & MAY_CHANGE)
         (void)bh_audit_send(attempt->open->audit, &record, NULL);
 }

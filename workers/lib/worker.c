@@ -83,7 +83,7 @@ static int decide(struct bh_call *call, uint16_t command)
     if (decision.rule != BH_NO_RULE) {
         const char *rule = bh_policy_string(policy, policy->rules[decision.rule].name);
 
-        record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+        record.rule = bh_str_of(rule);
     }
     return bh_call_refuse(call, BH_E_NOT_GRANTED, &record, "Command %s has been disabled",
                           call->command->name);
@@ -100,7 +100,7 @@ static void record_result(struct bh_call *call, int r)
                                 .code = r ? call->error->code : 0 };
 
     if (r) {
-        record.text = (struct bh_str){ call->error->text, (uint32_t)strlen(call->error->text) };
+        record.text = bh_str_of(call->error->text);
         (void)bh_audit_send(&call->worker->audit, &record, call->error->record ? NULL : &call->error->record);
     } else {
         (void)bh_audit_send(&call->worker->audit, &record, NULL);

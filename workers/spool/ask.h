@@ -7,5 +7,6 @@
 
 #include "workers/spool/spool.h"
 
-/* NULL: the call's error says why there is none. Counts as a use. */
+/* NULL: the call's error says why there is none; one whose results are lost is forgotten by that. Counts as a
+ * use: its age begins anew. It stays the spool's. */
 struct bh_spooled *bh_spool_ask(struct bh_call *call, int64_t number);

@@ -13,7 +13,8 @@
  * nobody fetches.
  *
  * table.c: executions. stream.c: one pipe and what it brought. feeder.c: what feeders say. pump.c: rounds.
- * told.c: audit records. status.c, input.c, list.c: the commands.
+ * told.c: audit records. status.c, input.c, list.c: the commands, and ask.c what they have in common.
+ * hooks.c: where the worker loop comes in.
  *
  * Trust: in = PEER (feeders, keepers, and whatever programs write); out = CHECKED; called by = spool
  */

@@ -11,7 +11,6 @@
 #include "workers/spool/spool.h"
 
 #define ESCAPED_MAX 2 /* bytes that one byte may take */
-#define DIGEST_TEXT (2 * BH_SHA256_SIZE + 1)
 
 static const char *const names[] = { "standard output", "standard error" };
 
@@ -64,12 +63,11 @@ void bh_told_text(struct bh_spool *spool, struct bh_spooled *execution, struct b
 static size_t put_stream(char *to, size_t room, struct bh_stream *stream)
 {
     uint8_t digest[BH_SHA256_SIZE];
-    char hex[DIGEST_TEXT];
+    char hex[BH_SHA256_TEXT];
     int n;
 
     bh_sha256_final(&stream->sha, digest);
-    for (unsigned i = 0; i < BH_SHA256_SIZE; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    bh_sha256_text(digest, hex);
     n = snprintf(to, room, "%s: %llu bytes, sha256 %s", names[stream->watch.which],
                  (unsigned long long)stream->total, hex);
     if (stream->cut > 0)
@@ -123,6 +121,6 @@ void bh_told_expired(struct bh_spool *spool, const struct bh_spooled *execution)
     (void)snprintf(text, sizeof(text),
                    "the result of execution %llu is forgotten: nobody fetched it for %llu seconds",
                    (unsigned long long)execution->number, (unsigned long long)(spool->idle_ms / 1000));
-    record.text = (struct bh_str){ text, (uint32_t)strlen(text) };
+    record.text = bh_str_of(text);
     (void)bh_audit_send(spool->audit, &record, NULL);
 }

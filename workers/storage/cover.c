@@ -30,7 +30,7 @@ static int refuse(struct bh_call *call, struct bh_str place, const struct bh_dec
     if (decision->rule != BH_NO_RULE) {
         const char *rule = bh_policy_string(policy, policy->rules[decision->rule].name);
 
-        record.rule = (struct bh_str){ rule, (uint32_t)strlen(rule) };
+        record.rule = bh_str_of(rule);
     }
     return bh_call_refuse(call, bh_verdict_code(decision->verdict), &record, "%s: denied by policy",
                           place.ptr);

@@ -25,11 +25,6 @@ static const char *word(enum bh_hook_op op)
     return op == BH_HOOK_FREEZE ? "freeze" : "thaw";
 }
 
-static struct bh_str text_of(const char *text)
-{
-    return (struct bh_str){ text, (uint32_t)strlen(text) };
-}
-
 static int record(struct bh_hook_keeper *keeper, struct bh_record *record, uint64_t *ret_number)
 {
     record->command = BH_NO_COMMAND;
@@ -44,7 +39,7 @@ static void warn(const struct bh_hook_keeper *keeper, const char *text)
 
 void bh_hook_event(struct bh_hook_keeper *keeper, const char *text)
 {
-    struct bh_record event = { .kind = BH_RECORD_EVENT, .text = text_of(text) };
+    struct bh_record event = { .kind = BH_RECORD_EVENT, .text = bh_str_of(text) };
 
     (void)record(keeper, &event, NULL);
     warn(keeper, text);
@@ -58,10 +53,10 @@ void bh_hook_one_refused(struct bh_hook_keeper *keeper, enum bh_hook_op op, cons
                                  .code = BH_E_HOOK_FAILED,
                                  .error = error,
                                  .rule = RULE,
-                                 .object = text_of(path) };
+                                 .object = bh_str_of(path) };
 
     bh_hook_printf(text, sizeof(text), "%s: %s", word(op), why);
-    refused.text = text_of(text);
+    refused.text = bh_str_of(text);
     (void)record(keeper, &refused, NULL);
     keeper->state->denials++;
     warn(keeper, text);
@@ -94,12 +89,12 @@ bool bh_hook_one_act(struct bh_hook_keeper *keeper, enum bh_hook_op op, uint32_t
     const char *path = keeper->hooks.paths[i];
     char text[BH_CHANNEL_NAME_MAX + 32];
     struct bh_record act = {
-        .kind = BH_RECORD_ACT, .rule = RULE, .object = text_of(path), .user = BH_STR("root")
+        .kind = BH_RECORD_ACT, .rule = RULE, .object = bh_str_of(path), .user = BH_STR("root")
     };
 
     bh_hook_printf(text, sizeof(text), keeper->config->channel[0] ? "%s for channel %s" : "%s", word(op),
                    keeper->config->channel);
-    act.text = text_of(text);
+    act.text = bh_str_of(text);
     last_act = 0;
     if (record(keeper, &act, &last_act) == 0 || op == BH_HOOK_THAW || keeper->config->unrecorded)
         return true;
@@ -154,7 +149,7 @@ static void record_result(struct bh_hook_keeper *keeper, enum bh_hook_op op, con
     struct bh_record done = { .kind = BH_RECORD_RESULT,
                               .of = last_act,
                               .rule = RULE,
-                              .object = text_of(path),
+                              .object = bh_str_of(path),
                               .user = BH_STR("root") };
     int used;
 
@@ -164,7 +159,7 @@ static void record_result(struct bh_hook_keeper *keeper, enum bh_hook_op op, con
     used = snprintf(text, sizeof(text), "%s: %s after %" PRIu32 " ms, %" PRIu64 " bytes of output%s",
                     word(op), ending, result->ms, result->output, result->kept_len ? ": " : "");
     (void)bh_hook_clean(result->kept, result->kept_len, text + used, sizeof(text) - (size_t)used);
-    done.text = text_of(text);
+    done.text = bh_str_of(text);
     (void)record(keeper, &done, NULL);
 }
 
