@@ -1,6 +1,7 @@
 /*
  * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and the time
  * of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it read anew.
+ * What is not pinned may be anybody's file, and is read only up to a limit: nobody waits for a file without end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +40,8 @@ static void put_hex(const uint8_t digest[BH_SHA256_SIZE], char *ret)
         (void)snprintf(ret + (size_t)2 * i, 3, "%02x", digest[i]);
 }
 
-static int read_all(int fd, char ret[2 * BH_SHA256_SIZE + 1])
+/* `most` bytes; -EFBIG: there are more, whatever fstat said. */
+static int read_all(int fd, off_t most, char ret[2 * BH_SHA256_SIZE + 1])
 {
     static uint8_t chunk[CHUNK];
     uint8_t digest[BH_SHA256_SIZE];
@@ -55,6 +57,8 @@ static int read_all(int fd, char ret[2 * BH_SHA256_SIZE + 1])
             return -errno;
         bh_sha256_update(&sha, chunk, (size_t)n);
         at += n;
+        if (at > most)
+            return -EFBIG;
     }
     bh_sha256_final(&sha, digest);
     put_hex(digest, ret);
@@ -70,7 +74,9 @@ int bh_program_digest(struct bh_program *program, bool fresh)
         memcpy(program->sha256, row->hex, sizeof(row->hex));
         return 0;
     }
-    r = read_all(program->fd, program->sha256);
+    if (!fresh && program->st.st_size > BH_PROGRAM_DIGEST_MAX)
+        return -EFBIG;
+    r = read_all(program->fd, fresh ? INT64_MAX : BH_PROGRAM_DIGEST_MAX, program->sha256);
     if (r < 0)
         return r;
     *row = (struct kept){ .device = program->st.st_dev,

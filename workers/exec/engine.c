@@ -27,6 +27,7 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     engine->spawns = spawns;
     engine->privileged = geteuid() == 0 || worker->boot->caps & UINT64_C(1) << CAP_SYS_ADMIN;
     engine->feed = engine->spawn = -1;
+    engine->relayed = bh_clock_ns(CLOCK_BOOTTIME) / 1000u; /* above whatever a predecessor of ours has come to */
     engine->groups = bh_cgroup_place();
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->idle_since_ms = bh_clock_ms(CLOCK_BOOTTIME);
@@ -108,8 +109,7 @@ void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *exec
     bh_close_p(&execution->group);
 }
 
-/* The keeper is gone, and with it all that it kept. */
-static void keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
+void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
 {
     const struct bh_ending killed = { .status = SIGKILL, .how = BH_ENDED_KILLED,
                                       .ended_ms = bh_clock_ms(CLOCK_BOOTTIME) };
@@ -138,7 +138,7 @@ static void read_end(struct bh_engine *engine, struct bh_execution *execution)
         return; /* the keeper may have more to keep */
     }
     if (n == 0)
-        keeper_ended(engine, execution);
+        bh_engine_keeper_ended(engine, execution);
 }
 
 int bh_engine_watched(struct bh_worker *worker)

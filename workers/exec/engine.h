@@ -51,7 +51,7 @@ struct bh_engine {
     int groups; /* where control groups of executions are made; < 0: nowhere */
     int feed;  /* socket to the spool; -1: not there */
     int spawn; /* exec: socket to bulkhead-spawn; -1: not there */
-    uint64_t relayed; /* exec: id of the last relayed call */
+    uint64_t relayed; /* exec: id of the last relayed call; ids only grow, whoever of us sends them */
     uint64_t idle_since_ms;
     bool leaving; /* spawn: takes no more calls */
     uint32_t n;
@@ -99,6 +99,9 @@ struct bh_execution *bh_engine_find(struct bh_engine *engine, int64_t number);
 void bh_engine_settle(struct bh_engine *engine, struct bh_execution *execution);
 /* Ends whatever is left in its control group, and removes that. */
 void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution);
+/* The keeper is gone or about to be, and with it all that it kept: waits for it, records an end that it did not tell, and
+ * settles the row. */
+void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution);
 /* How many executions of this rule run. */
 uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key);
 /* Is the row's end, or the feed, to be watched. 0 or -errno. */

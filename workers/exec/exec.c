@@ -84,10 +84,10 @@ int bh_do_bulkhead_exec_signal(struct bh_call *call, const struct bh_bulkhead_ex
 {
     struct bh_engine *engine = call->worker->context;
     uint8_t which = args->has_signal ? args->signal : BH_BULKHEAD_EXEC_SIGNAL_ARGS_SIGNAL_DEFAULT;
-    bool odd = args->pid & 1;
+    bool odd = args->pid > 0 && args->pid & 1; /* of bulkhead-spawn, which may have been there before us */
     struct bh_execution *execution;
 
-    if (odd && !engine->spawns && engine->spawn >= 0)
+    if (odd && !engine->spawns && (engine->spawn >= 0 || bh_policy_has_sandbox(&call->worker->policy, BH_SANDBOX_NONE)))
         return bh_relay(engine, call, args, NULL);
     execution = bh_engine_find(engine, args->pid);
     if (!execution || !execution->keeper)
