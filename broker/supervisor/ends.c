@@ -163,7 +163,8 @@ int bh_await(const struct bh_process *process, uint64_t until)
     return status;
 }
 
-/* Those that run programs end them, and those that keep output say what became of it; what takes longer is killed. */
+/* Those that run programs end them, and those that keep output say what became of it; what takes longer is
+ * killed. */
 static void say_farewell(struct bh_supervisor *s, unsigned turn)
 {
     uint64_t until = bh_clock_ms(CLOCK_BOOTTIME) + FAREWELL_MS;
@@ -183,7 +184,8 @@ static void say_farewell(struct bh_supervisor *s, unsigned turn)
 void bh_end_all(struct bh_supervisor *s, uint64_t until)
 {
     for (unsigned i = 1; i < s->n_processes; i++)
-        if (s->processes[i].pid && !bh_freeze_lasts(&s->processes[i]) && !bh_roster[s->processes[i].role].farewell)
+        if (s->processes[i].pid && !bh_freeze_lasts(&s->processes[i]) &&
+            !bh_roster[s->processes[i].role].farewell)
             (void)kill(s->processes[i].pid, SIGKILL);
     say_farewell(s, 1);
     say_farewell(s, 2);

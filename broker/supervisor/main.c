@@ -124,7 +124,8 @@ static void keep_capabilities(void)
         bh_die(1, "cannot give up capabilities: %s", strerror(-r));
 }
 
-/* What a hook starts may need any of root's, and so may programs of rules that say so: nobody else's children do. */
+/* What a hook starts may need any of root's, and so may programs of rules that say so: nobody else's children
+ * do. */
 static void bound_children(struct bh_supervisor *s)
 {
     int r = 0;

@@ -265,7 +265,8 @@ static int check_power(const struct bh_supervisor *s, struct bh_epoch *epoch)
         if (!bh_policy_runs_as_anybody(&epoch->rows[i].policy))
             continue;
         (void)snprintf(epoch->message, sizeof(epoch->message),
-                       "it has the first rules with `sandbox plain` or `none`, and the agent has given up what they need: "
+                       "it has the first rules with `sandbox plain` or `none`, and the agent has given up "
+                       "what they need: "
                        "restart it");
         return -EPERM;
     }

@@ -45,8 +45,8 @@ static bool is_outdated(const struct bh_supervisor *s, const struct bh_process *
     return process->edition != s->channels[process->channel].edition;
 }
 
-/* Where every rule runs without a sandbox, nothing stands between a front and what runs it: a hop would protect
- * nothing. */
+/* Where every rule runs without a sandbox, nothing stands between a front and what runs it: a hop would
+ * protect nothing. */
 static bool spawn_serves_front(const struct bh_supervisor *s, int channel)
 {
     return bh_policy_runs_bare_only(&s->channels[channel].policy);
@@ -262,7 +262,8 @@ static bool serve(struct bh_supervisor *s, struct bh_process *sender, const stru
 
     switch (message->op) {
     case BH_CONTROL_START:
-        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard && !row->may_feed_spool)
+        if (!row->may_start_workers && !row->may_start_openers && !row->may_start_guard &&
+            !row->may_feed_spool)
             return false;
         answer_start(s, sender, message->arg);
         return true;

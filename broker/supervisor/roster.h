@@ -33,11 +33,11 @@ struct bh_role_row {
     bool per_channel;
     bool keeps_running; /* started with the agent, and again whenever it ends; else when it is asked for: a
                            front by its channel, a worker by its front */
-    bool may_start_workers, may_start_openers, may_start_guard, may_start_smart, may_start_spawn, may_feed_spool,
-        may_ask_segment,
-        may_ask_policy, may_leave; /* control messages it may send */
-    uint8_t farewell; /* the agent ends: 0 = it is killed; else it gets a moment to end by itself, the lower ones first */
-    int worker;                    /* enum bh_worker_id that it serves, or -1 */
+    bool may_start_workers, may_start_openers, may_start_guard, may_start_smart, may_start_spawn,
+        may_feed_spool, may_ask_segment, may_ask_policy, may_leave; /* control messages it may send */
+    uint8_t farewell; /* the agent ends: 0 = it is killed; else it gets a moment to end by itself, the lower
+                         ones first */
+    int worker;       /* enum bh_worker_id that it serves, or -1 */
 };
 
 extern const struct bh_role_row bh_roster[BH_ROLE_COUNT];

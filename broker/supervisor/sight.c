@@ -103,8 +103,10 @@ static void exec_power(const struct bh_policy *policy, struct bh_identity *ident
 {
     bool plain = bh_policy_has_sandbox(policy, BH_SANDBOX_PLAIN);
 
-    if (!plain && !bh_policy_has_sandbox(policy, BH_SANDBOX_MINIMAL) && !bh_policy_has_sandbox(policy, BH_SANDBOX_DIAG))
-        identity->caps = 1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_READ_SEARCH; /* its filter, and the names of programs */
+    if (!plain && !bh_policy_has_sandbox(policy, BH_SANDBOX_MINIMAL) &&
+        !bh_policy_has_sandbox(policy, BH_SANDBOX_DIAG))
+        identity->caps =
+            1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_READ_SEARCH; /* its filter, and the names of programs */
     if (plain)
         identity->more_bound = bh_caps_bounding();
 }

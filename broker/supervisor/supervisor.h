@@ -131,14 +131,15 @@ struct bh_supervisor {
     struct bh_process processes[BH_PROCESSES_MAX];
     int program_fds[BH_ROLE_COUNT];
     int dev_null;
-    struct bh_frozen *frozen;         /* what is frozen; the guard writes it, but for slots to hook_owed */
-    int frozen_fd;                    /* its memory, to be written */
-    int frozen_read_fd;               /* the same, to be read: what children get at BH_FD_FROZEN */
-    int frozen_record;                /* its copy in the state folder */
-    bool bounded; /* no child can have more of root's than this process: no hooks, no `sandbox plain` or `none` */
-    bool hooks;                       /* there were freeze hooks when the agent started */
-    int hook_record;                  /* the copy once more, with the lock of whoever may run hooks */
-    int hook_config;                  /* what bulkhead-hook is given; -1: not made yet */
+    struct bh_frozen *frozen; /* what is frozen; the guard writes it, but for slots to hook_owed */
+    int frozen_fd;            /* its memory, to be written */
+    int frozen_read_fd;       /* the same, to be read: what children get at BH_FD_FROZEN */
+    int frozen_record;        /* its copy in the state folder */
+    bool bounded;    /* no child can have more of root's than this process: no hooks, no `sandbox plain` or
+                        `none` */
+    bool hooks;      /* there were freeze hooks when the agent started */
+    int hook_record; /* the copy once more, with the lock of whoever may run hooks */
+    int hook_config; /* what bulkhead-hook is given; -1: not made yet */
     bool frozen_forestalled;          /* an own folder was frozen, so what that says cannot be held */
     char program_dir[256], home[512]; /* home: <state folder>/bulkhead */
     char cwd[512];

@@ -182,8 +182,8 @@ static int assign_openers(struct bh_supervisor *s, int channel)
 
 static int assign_channel(struct bh_supervisor *s, int channel)
 {
-    static const enum bh_role roles[] = { BH_ROLE_FRONT, BH_ROLE_INFO, BH_ROLE_FS, BH_ROLE_STORAGE, BH_ROLE_EXEC,
-                                          BH_ROLE_SPOOL };
+    static const enum bh_role roles[] = { BH_ROLE_FRONT,   BH_ROLE_INFO, BH_ROLE_FS,
+                                          BH_ROLE_STORAGE, BH_ROLE_EXEC, BH_ROLE_SPOOL };
     char label[BH_PROCESS_LABEL_MAX];
     int r = 0;
 

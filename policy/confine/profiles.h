@@ -24,10 +24,10 @@ extern const struct bh_profile bh_profile_thaw;
 extern const struct bh_profile bh_profile_exec;
 extern const struct bh_profile bh_profile_spool;
 extern const struct bh_profile bh_profile_minimal,
-    bh_profile_diag;                               /* filters of sandboxes, no processes of ours */
+    bh_profile_diag; /* filters of sandboxes, no processes of ours */
 extern const struct bh_profile bh_profile_no_unix, bh_profile_no_net; /* beside them */
-extern const struct bh_profile bh_profile_spawn;   /* has no filter: it is bare */
-extern const struct bh_profile bh_profile_hook;    /* has no filter: it is bare */
+extern const struct bh_profile bh_profile_spawn;                      /* has no filter: it is bare */
+extern const struct bh_profile bh_profile_hook;                       /* has no filter: it is bare */
 
 extern const struct bh_filter bh_filter_front;
 extern const struct bh_filter bh_filter_info;

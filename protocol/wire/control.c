@@ -37,9 +37,9 @@ int bh_control_recv(int socket, struct bh_control *ret, int *ret_fd)
 
 /* A question, and what its answer brings. */
 struct exchange {
-    uint16_t op;   /* BH_CONTROL_START, BH_CONTROL_POLICY or BH_CONTROL_QUIET */
-    uint32_t peer; /* START: which one */
-    uint32_t arg;  /* of the answer */
+    uint16_t op;                 /* BH_CONTROL_START, BH_CONTROL_POLICY or BH_CONTROL_QUIET */
+    uint32_t peer;               /* START: which one */
+    uint32_t arg;                /* of the answer */
     bh_control_client_fn client; /* whom clients go to that are introduced meanwhile, or NULL */
 };
 

@@ -22,8 +22,8 @@ enum bh_control_op {
     BH_CONTROL_PEER,    /* arg: peer number; fd: a socket to it */
     BH_CONTROL_REFUSED, /* arg: peer number; not granted by the policy, or over its restart budget */
     BH_CONTROL_CLIENT,  /* front: arg: enum bh_client_kind; fd: the connection or port to serve. guard: arg:
-                           slot of  the channel; fd: the socket to its storage worker. spool: arg: 0; fd: the socket
-                           to an exec worker or spawner */
+                           slot of  the channel; fd: the socket to its storage worker. spool: arg: 0; fd: the
+                           socket  to an exec worker or spawner */
     BH_CONTROL_SOURCE, /* arg: source number, + BH_SOURCES_MAX if it is a former owner's; fd: receiving end of
                           its record queue (audit) */
     BH_CONTROL_POLICY, /* arg: 0; wants the newest slice of its channel, or gets it: arg: its bytes; fd: it */
@@ -76,7 +76,7 @@ int bh_control_quiet(int socket, int timeout_ms);
 typedef void (*bh_control_client_fn)(uint32_t arg, int fd);
 
 /*
- * Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes. Clients that
- * are introduced meanwhile go to `client`, if that is not NULL.
+ * Asks for the newest slice of the policy and waits for it, as bh_control_start; `ret_size`: its bytes.
+ * Clients that are introduced meanwhile go to `client`, if that is not NULL.
  */
 int bh_control_policy(int socket, int timeout_ms, bh_control_client_fn client, uint32_t *ret_size);

@@ -5,7 +5,8 @@
  * to the client can name it: number = sequence * BH_SOURCES_MAX + source, the sequence
  * counted in the writer's state page. Who wrote it is not in the message: it is the
  * socket it came through. Source 0 is the supervisor, 1 the guard of what is frozen, 2 the freeze hooks; the
- * others are BH_SOURCES_PER_CHANNEL * (channel index + 1) + role: enum bh_worker_id, or one of the numbers below.
+ * others are BH_SOURCES_PER_CHANNEL * (channel index + 1) + role: enum bh_worker_id, or one of the numbers
+ * below.
  *
  * Sending never blocks. The queue is the socket's buffer, one per source, so nobody
  * floods another's evidence out.

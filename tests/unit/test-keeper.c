@@ -1,6 +1,7 @@
 /*
- * The keeper of one execution with real programs, without a sandbox: what it reports, and that whatever ends the
- * execution ends all of it. Programs write the numbers of their processes into a pipe, so that the test sees them dead.
+ * The keeper of one execution with real programs, without a sandbox: what it reports, and that whatever ends
+ * the execution ends all of it. Programs write the numbers of their processes into a pipe, so that the test
+ * sees them dead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +45,8 @@ static void make(struct execution *e, const char *path, const char *first, const
 {
     int pair[2];
 
-    *e = (struct execution){ .argv = { (char *)(uintptr_t)path, (char *)(uintptr_t)first, (char *)(uintptr_t)second } };
+    *e = (struct execution){ .argv = { (char *)(uintptr_t)path, (char *)(uintptr_t)first,
+                                       (char *)(uintptr_t)second } };
     assert_int_equal(bh_program_open(path, &e->program), 0);
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     e->output = pair[0];
@@ -339,7 +341,8 @@ static void test_kept_lives_on_and_is_drained(void **state)
 
     (void)state;
     assert_true(file >= 0);
-    (void)snprintf(script, sizeof(script), "echo 1; sleep 0.3; head -c 1000000 /dev/zero && echo done > %s", path);
+    (void)snprintf(script, sizeof(script), "echo 1; sleep 0.3; head -c 1000000 /dev/zero && echo done > %s",
+                   path);
     shell(&e, script);
     assert_int_equal(fcntl(e.output, F_SETFL, O_NONBLOCK), 0);
     drain = fcntl(e.output, F_DUPFD_CLOEXEC, 0);
@@ -369,7 +372,8 @@ static void test_never_runs_once_given_up(void **state)
     (void)snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     shell(&e, "echo 1");
-    e.start.sandbox.cgroup = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* joining takes until somebody reads */
+    e.start.sandbox.cgroup =
+        open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC); /* joining takes until somebody reads */
     assert_int_equal(bh_keeper_start(&e.start, &e.failure), -ETIMEDOUT);
     let_go(&e);
     bh_close_p(&e.start.sandbox.cgroup);
@@ -423,7 +427,8 @@ static void test_time_limit_holds_while_draining(void **state)
 #define HOPPERS 16
 #define HOP_MS 8000 /* that nothing is left of a test that fails */
 
-/* Each has one successor and ends: none of them lives long enough to be found, and there is always one to reap. */
+/* Each has one successor and ends: none of them lives long enough to be found, and there is always one to
+ * reap. */
 static int hop(void)
 {
     uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + HOP_MS;

@@ -1,6 +1,6 @@
 /*
- * Which files a rule may run, in folders of root's made below /root: whatever another could have written or put in
- * another's place has a flaw. Without root, the starting user's files count as root's.
+ * Which files a rule may run, in folders of root's made below /root: whatever another could have written or
+ * put in another's place has a flaw. Without root, the starting user's files count as root's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,7 +125,8 @@ static void test_folder_of_others(void **state)
     assert_sound("folder/tool");
     assert_int_equal(chmod(in_hooks("folder"), 0775), 0);
     assert_flaw("folder/tool", "could put another program");
-    assert_int_equal(chmod(in_hooks("folder"), 01777), 0); /* the sticky bit does not help: he may be there first */
+    assert_int_equal(chmod(in_hooks("folder"), 01777),
+                     0); /* the sticky bit does not help: he may be there first */
     assert_flaw("folder/tool", "could put another program");
 }
 

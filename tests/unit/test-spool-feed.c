@@ -269,7 +269,8 @@ static void test_lost(void **state)
     assert_int_equal(told_forgotten(SOON_MS), 12);
 }
 
-/* Its feeder has let go of the spool only, which was slow: nothing is lost, and who comes back is told of the end. */
+/* Its feeder has let go of the spool only, which was slow: nothing is lost, and who comes back is told of the
+ * end. */
 static void test_feeder_that_comes_back(void **state)
 {
     struct bh_spool_message lost = { .magic = BH_SPOOL_MAGIC, .op = BH_SPOOL_LOST };
@@ -299,7 +300,8 @@ static void test_feeder_that_comes_back(void **state)
     assert_int_equal(told_forgotten(SOON_MS), unheard.number);
 }
 
-/* A keeper that is to go on without us sees by its pipe that we still read what the program has left behind. */
+/* A keeper that is to go on without us sees by its pipe that we still read what the program has left behind.
+ */
 static void test_end_stays_open_until_all_is_over(void **state)
 {
     struct played played;

@@ -1,9 +1,9 @@
 /*
  * The program's process, from fork to exec: the last lines of ours that run in it.
  *
- * What a rule names is executed through the descriptor that was judged, so that nothing that happens to its name
- * matters any more. A script is given to its interpreter: by descriptor if its content is pinned, which programs see
- * as /proc/self/fd/N, else by its resolved name, in folders that only root can change.
+ * What a rule names is executed through the descriptor that was judged, so that nothing that happens to its
+ * name matters any more. A script is given to its interpreter: by descriptor if its content is pinned, which
+ * programs see as /proc/self/fd/N, else by its resolved name, in folders that only root can change.
  */
 #include "workers/exec/keeper.h"
 
@@ -83,8 +83,8 @@ static void execute_script(const struct bh_start *start)
     (void)syscall(SYS_execveat, program->interpreter, "", argv, start->environment, AT_EMPTY_PATH);
 }
 
-/* Who has given up waiting for us has killed the keeper, and said that nothing runs. A user who may stop us could make it so.
- * A change of the user clears the signal. */
+/* Who has given up waiting for us has killed the keeper, and said that nothing runs. A user who may stop us
+ * could make it so. A change of the user clears the signal. */
 static void tie_to_keeper(int report)
 {
     struct pollfd fd = { .fd = report };

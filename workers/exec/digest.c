@@ -1,7 +1,8 @@
 /*
- * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and the time
- * of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it read anew.
- * What is not pinned may be anybody's file, and is read only up to a limit: nobody waits for a file without end.
+ * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and
+ * the time of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it
+ * read anew. What is not pinned may be anybody's file, and is read only up to a limit: nobody waits for a
+ * file without end.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Rows of engine.h, and what ends them: pipes of keepers, and the spool's word that nobody will ask any more. */
+/* Rows of engine.h, and what ends them: pipes of keepers, and the spool's word that nobody will ask any more.
+ */
 #include "workers/exec/engine.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #define EVENTS_MAX 64
 #define REMOVE_TRIES 20
 #define EPOCH_SHIFT 26 /* of nanoseconds: an epoch has 67 ms, and 32 bits last for nine years */
-#define END_MS 2200 /* for keepers to end what they keep */
+#define END_MS 2200    /* for keepers to end what they keep */
 #define NUMBER_END (INT64_C(1) << 53) /* exact in every JSON reader */
 
 void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spawns)
@@ -45,7 +46,8 @@ int bh_engine_watch(struct bh_engine *engine, int fd, void *of)
     return epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Ours have one parity, the other process's the other. The page is a predecessor's word: what cannot be is replaced. */
+/* Ours have one parity, the other process's the other. The page is a predecessor's word: what cannot be is
+ * replaced. */
 static uint64_t take_number(struct bh_engine *engine)
 {
     struct bh_state *state = engine->worker->state;
@@ -112,7 +114,8 @@ void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *exec
 
 void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
 {
-    const struct bh_ending killed = { .status = SIGKILL, .how = BH_ENDED_KILLED,
+    const struct bh_ending killed = { .status = SIGKILL,
+                                      .how = BH_ENDED_KILLED,
                                       .ended_ms = bh_clock_ms(CLOCK_BOOTTIME) };
 
     bh_close_p(&execution->end); /* which takes it out of what is watched */

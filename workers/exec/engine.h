@@ -1,13 +1,14 @@
 /*
- * Executions of one channel: what runs, under which number, and who is told of it. Two processes have an engine:
- * bulkhead-exec for what runs in a sandbox, with even numbers, and bulkhead-spawn for `sandbox none`, with odd ones.
+ * Executions of one channel: what runs, under which number, and who is told of it. Two processes have an
+ * engine: bulkhead-exec for what runs in a sandbox, with even numbers, and bulkhead-spawn for `sandbox none`,
+ * with odd ones.
  *
- * An execution has a row from its start until both its keeper has ended and the spool has forgotten its number; so
- * the rows bound what a caller that never asks can cost. Numbers are microseconds of the boot clock: monotonic,
- * never used twice in a boot, exact in every JSON reader.
+ * An execution has a row from its start until both its keeper has ended and the spool has forgotten its
+ * number; so the rows bound what a caller that never asks can cost. Numbers are microseconds of the boot
+ * clock: monotonic, never used twice in a boot, exact in every JSON reader.
  *
- * Files: exec.c (handlers), judge.c (the decision), start.c (from the decision to a running program), engine.c (rows and
- * ends), feed.c (the spool), relay.c (exec to spawn), report.c (records and errors).
+ * Files: exec.c (handlers), judge.c (the decision), start.c (from the decision to a running program),
+ * engine.c (rows and ends), feed.c (the spool), relay.c (exec to spawn), report.c (records and errors).
  *
  * Trust: in = CHECKED, PEER (pipes of keepers, the spool); out = CHECKED; called by = workers/exec
  */
@@ -30,7 +31,7 @@ struct bh_execution {
     uint64_t number; /* 0 = free */
     uint64_t act;    /* its ACT record, or 0 */
     uint64_t started_ms;
-    uint16_t command;  /* enum bh_command_id */
+    uint16_t command; /* enum bh_command_id */
     uint64_t request;
     pid_t keeper;      /* 0: it has ended */
     int group;         /* its control group, or -1 */
@@ -48,9 +49,9 @@ struct bh_engine {
     bool spawns; /* bulkhead-spawn */
     bool privileged;
     int epoll;
-    int groups; /* where control groups of executions are made; < 0: nowhere */
-    int feed;  /* socket to the spool; -1: not there */
-    int spawn; /* exec: socket to bulkhead-spawn; -1: not there */
+    int groups;       /* where control groups of executions are made; < 0: nowhere */
+    int feed;         /* socket to the spool; -1: not there */
+    int spawn;        /* exec: socket to bulkhead-spawn; -1: not there */
     uint64_t relayed; /* exec: id of the last relayed call; ids only grow, whoever of us sends them */
     uint64_t idle_since_ms;
     bool leaving; /* spawn: takes no more calls */
@@ -65,9 +66,9 @@ struct bh_request_to_run {
     const struct bh_str *args, *env;
     uint32_t n_args, n_env;
     bool has_env;
-    bool has_input; /* bytes that came with the call */
-    bool pipe;      /* input comes later, through the spool */
-    bool waits;     /* its output is never cut */
+    bool has_input;  /* bytes that came with the call */
+    bool pipe;       /* input comes later, through the spool */
+    bool waits;      /* its output is never cut */
     uint8_t capture; /* enum bh_guest_exec_capture */
 };
 
@@ -99,8 +100,8 @@ struct bh_execution *bh_engine_find(struct bh_engine *engine, int64_t number);
 void bh_engine_settle(struct bh_engine *engine, struct bh_execution *execution);
 /* Ends whatever is left in its control group, and removes that. */
 void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution);
-/* The keeper is gone or about to be, and with it all that it kept: waits for it, records an end that it did not tell, and
- * settles the row. */
+/* The keeper is gone or about to be, and with it all that it kept: waits for it, records an end that it did
+ * not tell, and settles the row. */
 void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution);
 /* How many executions of this rule run. */
 uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key);
@@ -113,7 +114,8 @@ void bh_engine_ended(struct bh_worker *worker);
 
 /* --- judge.c ------------------------------------------------------------------------- */
 
-/* Decides, with the program open. 0; or a positive BH_E_* with the call's error set, recorded, and nothing open. */
+/* Decides, with the program open. 0; or a positive BH_E_* with the call's error set, recorded, and nothing
+ * open. */
 int bh_judge(const struct bh_request_to_run *request, struct bh_judged *ret);
 
 /* FNV-1a of the rule's name: the same for as long as that is. */
@@ -122,8 +124,8 @@ uint32_t bh_rule_key(const struct bh_policy *policy, uint32_t rule);
 /* --- start.c ------------------------------------------------------------------------- */
 
 /* Runs what was allowed. 0 with the number; or a positive BH_E_*, the error set and recorded. */
-int bh_engine_start(struct bh_engine *engine, const struct bh_request_to_run *request, struct bh_judged *judged,
-                    int64_t *ret_number);
+int bh_engine_start(struct bh_engine *engine, const struct bh_request_to_run *request,
+                    struct bh_judged *judged, int64_t *ret_number);
 
 /* --- environment.c ------------------------------------------------------------------- */
 
@@ -144,7 +146,8 @@ const char *bh_identity_name(const struct bh_policy *policy, uint32_t rule);
 /* Sees that the spool is there, and knows of what a dead one knew. 0 or -errno. */
 int bh_feed_connect(struct bh_engine *engine);
 /* Sends OPEN with its descriptors, which stay the caller's. 0 or -errno. */
-int bh_feed_open(struct bh_engine *engine, const struct bh_spool_message *message, const int fds[BH_SPOOL_FDS_MAX]);
+int bh_feed_open(struct bh_engine *engine, const struct bh_spool_message *message,
+                 const int fds[BH_SPOOL_FDS_MAX]);
 /* Reads what the spool says; a dead one is let go. */
 void bh_feed_read(struct bh_engine *engine);
 
@@ -159,9 +162,11 @@ int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, v
 int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t rule, const char *object,
               const char *why);
 /* The ACT record. 0 or BH_E_AUDIT_FULL. */
-int bh_report_start(const struct bh_request_to_run *request, const struct bh_judged *judged, char *const *argv);
+int bh_report_start(const struct bh_request_to_run *request, const struct bh_judged *judged,
+                    char *const *argv);
 /* It could not be started: RESULT and error. */
 int bh_report_failure(const struct bh_request_to_run *request, const struct bh_judged *judged,
                       const struct bh_start_failure *failure);
 /* RESULT: how the program ended, and after which time. */
-void bh_report_end(struct bh_engine *engine, const struct bh_execution *execution, const struct bh_ending *ending);
+void bh_report_end(struct bh_engine *engine, const struct bh_execution *execution,
+                   const struct bh_ending *ending);

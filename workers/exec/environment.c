@@ -1,6 +1,6 @@
 /*
- * The environment of a program: what every login has, and the variables that the rule lets the client set. Under
- * `env any` a client's list replaces it, as with qemu-ga.
+ * The environment of a program: what every login has, and the variables that the rule lets the client set.
+ * Under `env any` a client's list replaces it, as with qemu-ga.
  */
 #include <stdio.h>
 #include <string.h>

@@ -19,7 +19,8 @@ static int run(const struct bh_request_to_run *request, const void *args, struct
         r = bh_relay(engine, request->call, args, ret);
     else if (judged.exec->sandbox != BH_SANDBOX_NONE && engine->spawns)
         r = bh_fail(request->call->error, BH_E_WORKER_UNAVAILABLE,
-                    "executions of an earlier policy run where no sandbox can be made; try again when they have ended");
+                    "executions of an earlier policy run where no sandbox can be made; try again when they "
+                    "have ended");
     else
         r = bh_engine_start(engine, request, &judged, &ret->pid);
     bh_program_close(&judged.program);
@@ -37,13 +38,15 @@ int bh_do_guest_exec(struct bh_call *call, const struct bh_guest_exec_args *args
         .n_env = args->n_env,
         .has_env = args->has_env,
         .has_input = call->stage.len > 0, /* bulk has no other trace: an empty one is as none */
-        .capture = args->has_capture_output ? args->capture_output : BH_GUEST_EXEC_ARGS_CAPTURE_OUTPUT_DEFAULT,
+        .capture =
+            args->has_capture_output ? args->capture_output : BH_GUEST_EXEC_ARGS_CAPTURE_OUTPUT_DEFAULT,
     };
 
     return run(&request, args, ret);
 }
 
-int bh_do_bulkhead_exec(struct bh_call *call, const struct bh_bulkhead_exec_args *args, struct bh_guest_exec *ret)
+int bh_do_bulkhead_exec(struct bh_call *call, const struct bh_bulkhead_exec_args *args,
+                        struct bh_guest_exec *ret)
 {
     const struct bh_request_to_run request = {
         .call = call,
@@ -64,8 +67,9 @@ int bh_do_bulkhead_exec(struct bh_call *call, const struct bh_bulkhead_exec_args
 static int send_signal(struct bh_call *call, struct bh_execution *execution, uint8_t which)
 {
     static const int numbers[BH_BULKHEAD_SIGNAL_COUNT] = {
-        [BH_BULKHEAD_SIGNAL_TERM] = SIGTERM, [BH_BULKHEAD_SIGNAL_INT] = SIGINT,   [BH_BULKHEAD_SIGNAL_HUP] = SIGHUP,
-        [BH_BULKHEAD_SIGNAL_QUIT] = SIGQUIT, [BH_BULKHEAD_SIGNAL_USR1] = SIGUSR1, [BH_BULKHEAD_SIGNAL_USR2] = SIGUSR2,
+        [BH_BULKHEAD_SIGNAL_TERM] = SIGTERM, [BH_BULKHEAD_SIGNAL_INT] = SIGINT,
+        [BH_BULKHEAD_SIGNAL_HUP] = SIGHUP,   [BH_BULKHEAD_SIGNAL_QUIT] = SIGQUIT,
+        [BH_BULKHEAD_SIGNAL_USR1] = SIGUSR1, [BH_BULKHEAD_SIGNAL_USR2] = SIGUSR2,
         [BH_BULKHEAD_SIGNAL_KILL] = SIGKILL,
     };
     union sigval value = { .sival_int = numbers[which] };
@@ -87,7 +91,8 @@ int bh_do_bulkhead_exec_signal(struct bh_call *call, const struct bh_bulkhead_ex
     bool odd = args->pid > 0 && args->pid & 1; /* of bulkhead-spawn, which may have been there before us */
     struct bh_execution *execution;
 
-    if (odd && !engine->spawns && (engine->spawn >= 0 || bh_policy_has_sandbox(&call->worker->policy, BH_SANDBOX_NONE)))
+    if (odd && !engine->spawns &&
+        (engine->spawn >= 0 || bh_policy_has_sandbox(&call->worker->policy, BH_SANDBOX_NONE)))
         return bh_relay(engine, call, args, NULL);
     execution = bh_engine_find(engine, args->pid);
     if (!execution || !execution->keeper)

@@ -1,4 +1,5 @@
-/* The way to the spool. One that has died is asked for anew with the next start, and its successor told what was lost. */
+/* The way to the spool. One that has died is asked for anew with the next start, and its successor told what
+ * was lost. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "workers/exec/engine.h"
 
 #define START_MS 1000
-#define READ_MAX 128u /* messages that are read at once: a spool that never pauses keeps us from nothing else */
+#define READ_MAX                                                                                             \
+    128u /* messages that are read at once: a spool that never pauses keeps us from nothing else */
 #define SEND_MS 5000 /* until a spool that is behind takes more */
 
 static void let_go(struct bh_engine *engine)
@@ -51,7 +53,9 @@ static int tell_lost(struct bh_engine *engine)
 
     for (uint32_t i = 0; i < BH_EXECUTIONS_MAX && r == 0; i++) {
         const struct bh_execution *row = &engine->rows[i];
-        struct bh_spool_message message = { .magic = BH_SPOOL_MAGIC, .op = BH_SPOOL_LOST, .number = row->number };
+        struct bh_spool_message message = { .magic = BH_SPOOL_MAGIC,
+                                            .op = BH_SPOOL_LOST,
+                                            .number = row->number };
 
         if (row->number && row->told && !row->forgotten)
             r = send_message(engine->feed, &message, NULL, 0);
@@ -82,7 +86,8 @@ int bh_feed_connect(struct bh_engine *engine)
     return r;
 }
 
-int bh_feed_open(struct bh_engine *engine, const struct bh_spool_message *message, const int fds[BH_SPOOL_FDS_MAX])
+int bh_feed_open(struct bh_engine *engine, const struct bh_spool_message *message,
+                 const int fds[BH_SPOOL_FDS_MAX])
 {
     int sent[BH_SPOOL_FDS_MAX], r;
     size_t n = 0;

@@ -1,6 +1,6 @@
 /*
- * Who a program runs as: the rule's user, as the policy was compiled with, or the sandboxes' own. /etc/passwd is read
- * for what a login has besides; a user who is not there any more logs in nowhere.
+ * Who a program runs as: the rule's user, as the policy was compiled with, or the sandboxes' own. /etc/passwd
+ * is read for what a login has besides; a user who is not there any more logs in nowhere.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -31,7 +31,8 @@ static void look_up(struct bh_login *ret, const char *name)
 
     (void)snprintf(ret->name, sizeof(ret->name), "%s", name);
     (void)snprintf(ret->home, sizeof(ret->home), "%s", entry && entry->pw_dir[0] ? entry->pw_dir : "/");
-    (void)snprintf(ret->shell, sizeof(ret->shell), "%s", entry && entry->pw_shell[0] ? entry->pw_shell : "/bin/sh");
+    (void)snprintf(ret->shell, sizeof(ret->shell), "%s",
+                   entry && entry->pw_shell[0] ? entry->pw_shell : "/bin/sh");
     ret->uid = entry ? entry->pw_uid : OWN_UID;
     ret->gid = entry ? entry->pw_gid : OWN_UID;
 }

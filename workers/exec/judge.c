@@ -1,6 +1,6 @@
 /*
- * The decision. The program is opened before anything is decided, since a policy speaks of what a name leads to; what
- * cannot be opened is judged by its name alone, and told of only to whom it is granted.
+ * The decision. The program is opened before anything is decided, since a policy speaks of what a name leads
+ * to; what cannot be opened is judged by its name alone, and told of only to whom it is granted.
  */
 #include <errno.h>
 #include <limits.h>
@@ -51,8 +51,8 @@ static struct bh_str search(const struct bh_request_to_run *request)
 }
 
 /* The one of the rule's programs that was meant. */
-static const char *argv0_of(const struct bh_policy *policy, const struct bh_exec_rule *exec, struct bh_str path,
-                            const char *resolved)
+static const char *argv0_of(const struct bh_policy *policy, const struct bh_exec_rule *exec,
+                            struct bh_str path, const char *resolved)
 {
     const char *argv0 = bh_policy_string(policy, exec->argv0);
 

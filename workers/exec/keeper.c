@@ -1,8 +1,8 @@
 /*
  * The fork: what the worker waits for, and what the keeper does until the program runs.
  *
- * The report pipe is close-on-exec: it closes unwritten when execve has succeeded, and that is the only way in which
- * it closes unwritten.
+ * The report pipe is close-on-exec: it closes unwritten when execve has succeeded, and that is the only way
+ * in which it closes unwritten.
  */
 #include "workers/exec/keeper.h"
 
@@ -47,7 +47,8 @@ _Noreturn void bh_start_fail(int report, int error, const char *step)
     _exit(127);
 }
 
-/* Puts each descriptor at its number, close-on-exec but for the first three; everything else of the worker's goes. */
+/* Puts each descriptor at its number, close-on-exec but for the first three; everything else of the worker's
+ * goes. */
 static void take_seats(int seats[SEAT_LAST + 1], int report)
 {
     for (int i = 0; i <= SEAT_LAST; i++)
@@ -63,7 +64,8 @@ static void take_seats(int seats[SEAT_LAST + 1], int report)
 }
 
 /* The same data under the keeper's own numbers. */
-static void move_in(const struct bh_start *from, int report, struct bh_start *start, struct bh_program *program)
+static void move_in(const struct bh_start *from, int report, struct bh_start *start,
+                    struct bh_program *program)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int seats[SEAT_LAST + 1] = { [STDIN_FILENO] = from->input >= 0 ? from->input : null,
@@ -113,8 +115,8 @@ static int watch_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Nothing outlives the worker unseen: if it dies, the tree is ended. In a pid namespace the parent has no number, so
- * whether it died before the signal was asked for is seen by its end of a pipe. */
+/* Nothing outlives the worker unseen: if it dies, the tree is ended. In a pid namespace the parent has no
+ * number, so whether it died before the signal was asked for is seen by its end of a pipe. */
 static void tie_to_worker(const struct bh_start *start)
 {
     struct pollfd fd = { .fd = start->ends[1] };
@@ -159,7 +161,8 @@ static _Noreturn void keep(const struct bh_start *from, int report)
     if (program.interpreter >= 0)
         move_into_sandbox(&start.sandbox, program.interpreter, program.interpreter_path);
     signals = watch_signals();
-    child = signals < 0 ? -1 : vfork(); /* it borrows our memory until it executes, and never returns from here */
+    child =
+        signals < 0 ? -1 : vfork(); /* it borrows our memory until it executes, and never returns from here */
     if (child < 0)
         bh_start_fail(SEAT_REPORT, errno, "starting a process");
     if (child == 0)

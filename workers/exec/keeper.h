@@ -1,13 +1,14 @@
 /*
- * The keeper of one execution: a process of ours between the worker and the program. It makes the sandbox, starts the
- * program in it, reaps whatever the program leaves, tells how the program ended, and sees to it that the whole tree
- * ends: at the time limit, when the worker says so, when the worker dies.
+ * The keeper of one execution: a process of ours between the worker and the program. It makes the sandbox,
+ * starts the program in it, reaps whatever the program leaves, tells how the program ended, and sees to it
+ * that the whole tree ends: at the time limit, when the worker says so, when the worker dies.
  *
- * In a sandbox with a pid namespace it is its first process: when it ends, so does all that is in it. Else it is a
- * subreaper, so that nothing escapes from below it.
+ * In a sandbox with a pid namespace it is its first process: when it ends, so does all that is in it. Else it
+ * is a subreaper, so that nothing escapes from below it.
  *
- * Invariants: once the program runs, the keeper reads nothing that the program could write (its exit status is
- * the kernel's word), and holds no capability but KILL; the worker hears from it only through the two pipes.
+ * Invariants: once the program runs, the keeper reads nothing that the program could write (its exit status
+ * is the kernel's word), and holds no capability but KILL; the worker hears from it only through the two
+ * pipes.
  *
  * Trust: in = CHECKED; out = CHECKED (pipes: read as PEER); called by = workers/exec
  */
@@ -21,13 +22,14 @@
 #include "workers/exec/sandbox.h"
 #include "workers/spool/spool_wire.h"
 
-/* All that an execution needs, ready before the fork. Descriptors stay the caller's; -1: /dev/null, or none. */
+/* All that an execution needs, ready before the fork. Descriptors stay the caller's; -1: /dev/null, or none.
+ */
 struct bh_start {
     struct bh_sandbox_plan sandbox;
     const struct bh_program *program;
-    bool by_path;       /* `program any`: executed by name, as anybody would */
-    const char *path;   /* by_path: the name */
-    char *const *argv;  /* NULL-terminated; a script's interpreter is put before it by the child */
+    bool by_path;      /* `program any`: executed by name, as anybody would */
+    const char *path;  /* by_path: the name */
+    char *const *argv; /* NULL-terminated; a script's interpreter is put before it by the child */
     char *const *environment;
     int input, output, error; /* what the program gets as 0, 1, 2 */
     int ends[2];              /* writing ends: to the spool, to the worker */
@@ -40,15 +42,15 @@ struct bh_start {
 
 /* What went wrong between fork and exec. */
 struct bh_start_failure {
-    int32_t error; /* errno */
+    int32_t error;  /* errno */
     char step[124]; /* in words; "" = execve itself */
 };
 
 #define BH_KEEPER_SIGNAL SIGRTMAX /* with a value: that signal is sent to the program's process group */
 
 /*
- * Forks the keeper and waits until the program runs. The keeper's pid; or -errno with *ret_failure filled, and
- * nothing is left of it.
+ * Forks the keeper and waits until the program runs. The keeper's pid; or -errno with *ret_failure filled,
+ * and nothing is left of it.
  */
 pid_t bh_keeper_start(const struct bh_start *start, struct bh_start_failure *ret_failure);
 

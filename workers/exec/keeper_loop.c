@@ -1,4 +1,5 @@
-/* The keeper's loop: signals, the time limit, and, if the execution is kept, its output when nobody else reads it. */
+/* The keeper's loop: signals, the time limit, and, if the execution is kept, its output when nobody else
+ * reads it. */
 #include "workers/exec/keeper.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #include "workers/lib/tree.h"
 
 #define COUNT_MS 50u
-#define REAP_MAX 64 /* at once: what never stops dying keeps us from nothing else */
+#define REAP_MAX 64    /* at once: what never stops dying keeps us from nothing else */
 #define SIGNALS_MAX 16 /* likewise */
 #define REAP_ROUNDS 200
 #define REAP_ROUND_MS 1
@@ -32,10 +33,10 @@ struct keeper {
     const struct bh_start *start;
     pid_t child; /* 0: it has ended */
     int signals;
-    bool contains; /* a pid namespace ends with us */
+    bool contains;        /* a pid namespace ends with us */
     uint64_t deadline_ms; /* CLOCK_BOOTTIME; 0 = none */
-    bool behind; /* more may wait to be reaped */
-    bool draining; /* the spool is gone: its part falls to us */
+    bool behind;          /* more may wait to be reaped */
+    bool draining;        /* the spool is gone: its part falls to us */
 };
 
 /* What the program was given is not the keeper's any more: a pipe must end when the program's side does. */
@@ -75,7 +76,8 @@ static void tell(struct keeper *keeper, int status, enum bh_ending_how how)
         (void)!write(keeper->start->ends[i], &ending, sizeof(ending));
 }
 
-/* Of the program, which was killed. Who is traced, or hangs in the kernel, cannot be reaped: no other is to outlive that. */
+/* Of the program, which was killed. Who is traced, or hangs in the kernel, cannot be reaped: no other is to
+ * outlive that. */
 static int await_child(const struct keeper *keeper)
 {
     int status = SIGKILL;
@@ -131,17 +133,20 @@ static void serve_signals(struct keeper *keeper)
 {
     struct signalfd_siginfo info;
 
-    for (unsigned i = 0; i < SIGNALS_MAX && read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info); i++) {
+    for (unsigned i = 0;
+         i < SIGNALS_MAX && read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info); i++) {
         if (info.ssi_signo == SIGTERM)
             end_all(keeper, BH_ENDED_KILLED);
-        if (info.ssi_signo == (uint32_t)BH_KEEPER_SIGNAL && keeper->child && info.ssi_int > 0 && info.ssi_int < NSIG)
+        if (info.ssi_signo == (uint32_t)BH_KEEPER_SIGNAL && keeper->child && info.ssi_int > 0 &&
+            info.ssi_int < NSIG)
             (void)kill(-keeper->child, info.ssi_int);
         if (info.ssi_signo == SIGCHLD)
             reap(keeper);
     }
 }
 
-/* Reads and forgets, once: a program that never pauses keeps nobody from its end. False: nothing more will come. */
+/* Reads and forgets, once: a program that never pauses keeps nobody from its end. False: nothing more will
+ * come. */
 static bool drain(int fd)
 {
     static char chunk[64 * 1024];

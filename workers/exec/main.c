@@ -1,4 +1,5 @@
-/* bulkhead-exec: runs the programs that the policy names, in their sandboxes, and has bulkhead-spawn run the others. */
+/* bulkhead-exec: runs the programs that the policy names, in their sandboxes, and has bulkhead-spawn run the
+ * others. */
 #include "policy/confine/profiles.h"
 #include "workers/exec/engine.h"
 

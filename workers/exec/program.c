@@ -1,7 +1,7 @@
 /*
- * Opening and judging a program: the path is walked one component at a time, from the root of the tree, so that each
- * folder is judged through the descriptor that the next one is opened from. A link is followed if its folder is
- * root's, which it is, or the walk had ended.
+ * Opening and judging a program: the path is walked one component at a time, from the root of the tree, so
+ * that each folder is judged through the descriptor that the next one is opened from. A link is followed if
+ * its folder is root's, which it is, or the walk had ended.
  */
 #include "workers/exec/program.h"
 
@@ -63,7 +63,8 @@ static void judge_folder(const struct walk *walk, const struct stat *st)
         return;
     if (name_of(walk->at, name) < 0)
         (void)snprintf(name, sizeof(name), "one of its folders");
-    blame(walk->program, "others than root may write to %.300s and could put another program in the place of this one",
+    blame(walk->program,
+          "others than root may write to %.300s and could put another program in the place of this one",
           name);
 }
 
@@ -225,7 +226,8 @@ static void look_for_interpreter(struct bh_program *program)
     if (end)
         *end = '\0';
     if (!end || !parse_shebang(line, program))
-        blame(program, "the first line of %.300s does not name an interpreter by its absolute path", program->name);
+        blame(program, "the first line of %.300s does not name an interpreter by its absolute path",
+              program->name);
     else
         open_interpreter(program);
 }

@@ -1,9 +1,9 @@
 /*
- * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a worker
- * whose front this process is. What it answers is checked as a front checks it.
+ * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a
+ * worker whose front this process is. What it answers is checked as a front checks it.
  *
- * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that could not
- * be sent whole has not begun, and is sent to its successor.
+ * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that
+ * could not be sent whole has not begun, and is sent to its successor.
  */
 #include <errno.h>
 #include <poll.h>
@@ -80,7 +80,8 @@ static int send_call(struct bh_engine *engine, const struct bh_call *call, const
 }
 
 /* One frame of the answer to this call. 0, or -errno. */
-static int receive(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame, uint8_t *room)
+static int receive(struct bh_engine *engine, const struct bh_call *call, struct bh_frame *frame,
+                   uint8_t *room)
 {
     uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + ANSWER_MS;
     struct bh_tail tail = { 0 };
@@ -134,6 +135,7 @@ int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, v
     if (r >= 0)
         return r;
     let_go(engine);
-    return bh_fail_errno(call->error, BH_E_WORKER_DIED, r,
-                         "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");
+    return bh_fail_errno(
+        call->error, BH_E_WORKER_DIED, r,
+        "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");
 }

@@ -46,8 +46,8 @@ int bh_refuse(const struct bh_request_to_run *request, uint16_t code, uint32_t r
     if (limit)
         return bh_call_refuse(request->call, code, &record, "not started: %s", why);
     if (name && policy->slice->settings[BH_SET_EXPLAIN_TO_CLIENT])
-        return bh_call_refuse(request->call, code, &record, "denied by policy: rule %s%s%s", name, why[0] ? ": " : "",
-                              why);
+        return bh_call_refuse(request->call, code, &record, "denied by policy: rule %s%s%s", name,
+                              why[0] ? ": " : "", why);
     return bh_call_refuse(request->call, code, &record, "denied by policy");
 }
 
@@ -69,7 +69,8 @@ static void put_list(FILE *out, char *const *argv, uint32_t n)
     (void)fputc(']', out);
 }
 
-int bh_report_start(const struct bh_request_to_run *request, const struct bh_judged *judged, char *const *argv)
+int bh_report_start(const struct bh_request_to_run *request, const struct bh_judged *judged,
+                    char *const *argv)
 {
     struct bh_record record = record_of(request, judged->rule, judged->program.name);
     char *text = NULL;
@@ -79,7 +80,8 @@ int bh_report_start(const struct bh_request_to_run *request, const struct bh_jud
 
     if (!out)
         return bh_fail(request->call->error, BH_E_NO_MEMORY, "there is no memory to record it");
-    (void)fprintf(out, "sandbox %s, sha256 %s, argv ", bh_sandbox_name((enum bh_sandbox)judged->exec->sandbox),
+    (void)fprintf(out, "sandbox %s, sha256 %s, argv ",
+                  bh_sandbox_name((enum bh_sandbox)judged->exec->sandbox),
                   judged->program.sha256[0] ? judged->program.sha256 : "unknown");
     put_list(out, argv, request->n_args + 1);
     (void)fclose(out);
@@ -102,17 +104,21 @@ int bh_report_failure(const struct bh_request_to_run *request, const struct bh_j
     record.code = BH_E_KERNEL;
     record.error = failure->error;
     record.text = text_of(failure->step);
-    (void)bh_fail(error, BH_E_KERNEL, "Failed to execute child process \"%.600s\" (%s)%s%s", request->path.ptr,
-                  strerror(failure->error), failure->step[0] ? ", when " : "", failure->step);
+    (void)bh_fail(error, BH_E_KERNEL, "Failed to execute child process \"%.600s\" (%s)%s%s",
+                  request->path.ptr, strerror(failure->error), failure->step[0] ? ", when " : "",
+                  failure->step);
     (void)bh_audit_send(&worker->audit, &record, &error->record);
     return BH_E_KERNEL;
 }
 
-static void describe(const struct bh_execution *execution, const struct bh_ending *ending, char *ret, size_t size)
+static void describe(const struct bh_execution *execution, const struct bh_ending *ending, char *ret,
+                     size_t size)
 {
-    static const char *const hows[BH_ENDED_HOWS] = { [BH_ENDED_BY_ITSELF] = "", [BH_ENDED_KILLED] = ", ended by the agent",
+    static const char *const hows[BH_ENDED_HOWS] = { [BH_ENDED_BY_ITSELF] = "",
+                                                     [BH_ENDED_KILLED] = ", ended by the agent",
                                                      [BH_ENDED_TIMED_OUT] = ", at its time limit",
-                                                     [BH_ENDED_TOO_MANY] = ", with more processes than its `pids` allows" };
+                                                     [BH_ENDED_TOO_MANY] =
+                                                         ", with more processes than its `pids` allows" };
     uint64_t ms = ending->ended_ms > execution->started_ms ? ending->ended_ms - execution->started_ms : 0;
 
     if (WIFSIGNALED(ending->status))
@@ -122,7 +128,8 @@ static void describe(const struct bh_execution *execution, const struct bh_endin
         (void)snprintf(ret, size, "exit status %d, after %" PRIu64 " ms", WEXITSTATUS(ending->status), ms);
 }
 
-void bh_report_end(struct bh_engine *engine, const struct bh_execution *execution, const struct bh_ending *ending)
+void bh_report_end(struct bh_engine *engine, const struct bh_execution *execution,
+                   const struct bh_ending *ending)
 {
     char text[128];
     struct bh_record record = { .kind = BH_RECORD_RESULT,

@@ -1,8 +1,9 @@
 /*
- * bulkhead-spawn: runs what a rule says to run without a sandbox. It is not confined, since programs inherit what it is
- * bound by. What it does not do instead: it is there only while something of it runs, and for a moment after; its only
- * client is the exec worker of its channel, or the front itself if no rule has a sandbox; it decides by itself, with the channel's policy, and runs nothing but what a
- * rule with `sandbox none` allows.
+ * bulkhead-spawn: runs what a rule says to run without a sandbox. It is not confined, since programs inherit
+ * what it is bound by. What it does not do instead: it is there only while something of it runs, and for a
+ * moment after; its only client is the exec worker of its channel, or the front itself if no rule has a
+ * sandbox; it decides by itself, with the channel's policy, and runs nothing but what a rule with `sandbox
+ * none` allows.
  */
 #include <limits.h>
 #include <sys/socket.h>
@@ -41,7 +42,8 @@ static void tick(struct bh_worker *worker)
     (void)shutdown(BH_FD_PEER, SHUT_RD);
 }
 
-/* Rules with a sandbox have come: the front had better have an exec worker now. What runs is not ended for it. */
+/* Rules with a sandbox have come: the front had better have an exec worker now. What runs is not ended for
+ * it. */
 static bool would_leave(struct bh_worker *worker)
 {
     return engine.n == 0 && bh_policy_runs_bare_only(&worker->policy) != bare_only;
@@ -56,7 +58,7 @@ int main(void)
                                                  .tick = tick,
                                                  .watched = bh_engine_watched,
                                                  .ready = bh_engine_ready,
-                                                .ended = bh_engine_ended };
+                                                 .ended = bh_engine_ended };
 
     bh_worker_run(&spawn);
 }

@@ -1,6 +1,6 @@
 /*
- * No confinement: what is run by a rule with `sandbox none` inherits whatever this process is bound by. What it does
- * not do instead: spawn_main.c.
+ * No confinement: what is run by a rule with `sandbox none` inherits whatever this process is bound by. What
+ * it does not do instead: spawn_main.c.
  */
 #include "policy/confine/profiles.h"
 

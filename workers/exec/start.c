@@ -1,8 +1,9 @@
 /*
  * From a decision to a running program: a row, pipes, the keeper, the spool.
  *
- * Order: what can fail without a trace comes first (row, spool, pipes), then the ACT record, then the fork, then the
- * spool's OPEN. If the spool cannot be told, the execution is ended again: nothing runs that nobody can ask about.
+ * Order: what can fail without a trace comes first (row, spool, pipes), then the ACT record, then the fork,
+ * then the spool's OPEN. If the spool cannot be told, the execution is ended again: nothing runs that nobody
+ * can ask about.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,15 +29,15 @@
 
 /* The two sides of what is being started; -1: none. */
 struct plumbing {
-    int input, output, error;                /* the program's */
-    int spool_out, spool_err, spool_in;      /* the spool's */
-    int end_spool[2], end_worker[2];         /* reading and writing ends */
+    int input, output, error;           /* the program's */
+    int spool_out, spool_err, spool_in; /* the spool's */
+    int end_spool[2], end_worker[2];    /* reading and writing ends */
 };
 
 static void unplumb(struct plumbing *p)
 {
-    int *all[] = { &p->input,     &p->output,       &p->error,        &p->spool_out,     &p->spool_err,
-                   &p->spool_in,  &p->end_spool[0], &p->end_spool[1], &p->end_worker[0], &p->end_worker[1] };
+    int *all[] = { &p->input,    &p->output,       &p->error,        &p->spool_out,     &p->spool_err,
+                   &p->spool_in, &p->end_spool[0], &p->end_spool[1], &p->end_worker[0], &p->end_worker[1] };
 
     for (size_t i = 0; i < BH_ARRAY_SIZE(all); i++)
         bh_close_p(all[i]);
@@ -124,7 +125,8 @@ static uint32_t argument_paths(const struct bh_policy *policy, const struct bh_e
             const struct bh_exec_match *match = &policy->exec_matches[arg->first_match + k];
             const char *text = bh_policy_string(policy, match->text);
 
-            if (match->kind == BH_MATCH_BENEATH || (match->kind == BH_MATCH_LITERAL && bh_path_is_clean(text, match->len)))
+            if (match->kind == BH_MATCH_BENEATH ||
+                (match->kind == BH_MATCH_LITERAL && bh_path_is_clean(text, match->len)))
                 ret[n++] = (struct bh_view_path){ text, BH_ACCESS_READ, .optional = true };
         }
     }
@@ -143,7 +145,8 @@ static int plan_sandbox(const struct bh_request_to_run *request, struct bh_judge
     if (!paths || !sockets)
         return -ENOMEM;
     *plan = (struct bh_sandbox_plan){ .kind = (enum bh_sandbox)exec->sandbox,
-                                      .privileged = ((struct bh_engine *)request->call->worker->context)->privileged,
+                                      .privileged =
+                                          ((struct bh_engine *)request->call->worker->context)->privileged,
                                       .host_net = exec->flags & BH_EXEC_NET,
                                       .program = judged->program.name,
                                       .cwd = cwd[0] ? cwd : "/",
@@ -175,8 +178,8 @@ static char *const *argv_of(const struct bh_request_to_run *request, const struc
 }
 
 /* Tells the spool of what runs; what cannot be told is ended. */
-static int announce(struct bh_engine *engine, const struct bh_request_to_run *request, const struct bh_judged *judged,
-                    struct bh_execution *execution, const struct plumbing *p)
+static int announce(struct bh_engine *engine, const struct bh_request_to_run *request,
+                    const struct bh_judged *judged, struct bh_execution *execution, const struct plumbing *p)
 {
     const struct bh_policy *policy = &engine->worker->policy;
     struct bh_spool_message message = { .magic = BH_SPOOL_MAGIC,
@@ -202,7 +205,8 @@ static int announce(struct bh_engine *engine, const struct bh_request_to_run *re
 static int run(struct bh_engine *engine, const struct bh_request_to_run *request, struct bh_judged *judged,
                struct bh_execution *execution, struct plumbing *p, char *const *argv)
 {
-    bool keep = engine->worker->policy.slice->settings[BH_SET_ON_RESTART] && judged->exec->sandbox >= BH_SANDBOX_PLAIN;
+    bool keep = engine->worker->policy.slice->settings[BH_SET_ON_RESTART] &&
+                judged->exec->sandbox >= BH_SANDBOX_PLAIN;
     struct bh_start_failure failure = { 0 };
     struct bh_start start = { .program = &judged->program,
                               .by_path = judged->exec->flags & BH_EXEC_ANY_PROGRAM,
@@ -217,7 +221,8 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
                               .keep = keep };
     int r = plan_sandbox(request, judged, &start.sandbox);
 
-    if (r == 0 && engine->groups >= 0 && bh_cgroup_make(engine->groups, execution->number, &start.sandbox) == 0)
+    if (r == 0 && engine->groups >= 0 &&
+        bh_cgroup_make(engine->groups, execution->number, &start.sandbox) == 0)
         execution->group = start.sandbox.cgroup;
     start.environment = r == 0 ? bh_environment(request, judged) : NULL;
     if (r == 0 && !start.environment)
@@ -236,8 +241,8 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
 }
 
 /* It runs: whoever asks will be answered, or it does not run on. */
-static int settle(struct bh_engine *engine, const struct bh_request_to_run *request, const struct bh_judged *judged,
-                  struct bh_execution *execution, struct plumbing *p)
+static int settle(struct bh_engine *engine, const struct bh_request_to_run *request,
+                  const struct bh_judged *judged, struct bh_execution *execution, struct plumbing *p)
 {
     int watched, r;
 
@@ -266,8 +271,8 @@ static int prepare(struct bh_engine *engine, const struct bh_request_to_run *req
     return r < 0 ? bh_fail_errno(request->call->error, BH_E_KERNEL, r, "pipes cannot be made") : 0;
 }
 
-int bh_engine_start(struct bh_engine *engine, const struct bh_request_to_run *request, struct bh_judged *judged,
-                    int64_t *ret_number)
+int bh_engine_start(struct bh_engine *engine, const struct bh_request_to_run *request,
+                    struct bh_judged *judged, int64_t *ret_number)
 {
     struct plumbing p = { -1, -1, -1, -1, -1, -1, { -1, -1 }, { -1, -1 } };
     struct bh_execution *execution = bh_engine_new(engine);
@@ -277,7 +282,8 @@ int bh_engine_start(struct bh_engine *engine, const struct bh_request_to_run *re
     if (!execution)
         return bh_refuse(request, BH_E_LIMIT, judged->rule, judged->program.name,
                          "too many executions run, or wait for their result to be fetched");
-    r = argv ? prepare(engine, request, &p) : bh_fail(request->call->error, BH_E_NO_MEMORY, "too many arguments");
+    r = argv ? prepare(engine, request, &p)
+             : bh_fail(request->call->error, BH_E_NO_MEMORY, "too many arguments");
     if (r == 0)
         r = bh_report_start(request, judged, argv);
     if (r == 0) {

@@ -21,7 +21,8 @@
 #define REAP_MAX 1024 /* of one round */
 #define STAT_MAX 1024 /* bytes of /proc/PID/stat; what is read stands at its beginning */
 
-/* Reaps what has ended, but not for ever what never stops dying. True: there is no child, and so nobody below us. */
+/* Reaps what has ended, but not for ever what never stops dying. True: there is no child, and so nobody below
+ * us. */
 static bool is_alone(void)
 {
     pid_t pid = 0;

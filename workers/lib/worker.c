@@ -56,7 +56,8 @@ static int refuse_frozen(struct bh_call *call)
 /* What is judged by its handler, on the object; it writes its own records. */
 static bool has_object(uint16_t command)
 {
-    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC || command == BH_CMD_BULKHEAD_EXEC;
+    return command == BH_CMD_GUEST_FILE_OPEN || command == BH_CMD_GUEST_EXEC ||
+           command == BH_CMD_BULKHEAD_EXEC;
 }
 
 static int decide(struct bh_call *call, uint16_t command)
@@ -263,8 +264,8 @@ static void limit_read(struct bh_worker *worker, int due, bool woken)
         worker->read_ms = want;
 }
 
-/* Waits for the front, and for what else the worker watches. 0: the front's socket can be read; -EAGAIN: it is time
- * for something else. */
+/* Waits for the front, and for what else the worker watches. 0: the front's socket can be read; -EAGAIN: it
+ * is time for something else. */
 static int wait_for_front(struct bh_worker *worker, const struct bh_worker_main *main, int due)
 {
     struct pollfd fds[] = { { .fd = BH_FD_PEER, .events = POLLIN },
