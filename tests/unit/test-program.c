@@ -230,6 +230,25 @@ static void test_digest(void **state)
     bh_program_close(&program);
 }
 
+/* What anybody may have written is read up to a limit, what is pinned to its end. */
+static void test_digest_of_a_large_file(void **state)
+{
+    (void)state;
+    hook_bytes("tool", "abc", 0755);
+    assert_int_equal(truncate(in_hooks("tool"), BH_PROGRAM_DIGEST_MAX), 0);
+    open_as_made("tool");
+    assert_int_equal(bh_program_digest(&program, false), 0);
+    bh_program_close(&program);
+    assert_int_equal(truncate(in_hooks("tool"), BH_PROGRAM_DIGEST_MAX + 1), 0);
+    open_as_made("tool");
+    assert_int_equal(bh_program_digest(&program, false), -EFBIG);
+    assert_string_equal(program.sha256, "");
+    program.st.st_size = 1; /* it has grown meanwhile */
+    assert_int_equal(bh_program_digest(&program, false), -EFBIG);
+    assert_int_equal(bh_program_digest(&program, true), 0);
+    bh_program_close(&program);
+}
+
 static void test_search(void **state)
 {
     char path[3 * PATH_MAX], found[PATH_MAX];
@@ -279,6 +298,7 @@ int main(void)
         in_folder(test_interpreters),
         in_folder(test_interpreter_of_others),
         in_folder(test_digest),
+        in_folder(test_digest_of_a_large_file),
         in_folder(test_search),
         in_folder(test_leaks_nothing),
     };

@@ -301,6 +301,60 @@ static void test_feeder_that_comes_with_a_policy(void **state)
     (void)close(fd);
 }
 
+/* Its feeder has let go of the spool only, which was slow: nothing is lost, and who comes back is told of the
+ * end. */
+static void test_feeder_that_comes_back(void **state)
+{
+    struct bh_spool_message lost = { .magic = BH_SPOOL_MAGIC, .op = BH_SPOOL_LOST };
+    struct played heard, unheard;
+
+    (void)state;
+    start(0);
+    heard = play(BH_SPOOL_OUT, 100);
+    write_to(heard.out, "abc", 3);
+    await_bytes(heard.number, 3);
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    unheard = play(BH_SPOOL_OUT, 100);
+    (void)close(feeder);
+    feeder = introduce();
+    lost.number = heard.number;
+    feed_raw(feeder, &lost, sizeof(lost), NULL, 0);
+    lost.number = unheard.number;
+    feed_raw(feeder, &lost, sizeof(lost), NULL, 0);
+    assert_int_equal(kill(child, SIGCONT), 0);
+    end_played(&heard, EXITED(1));
+    end_played(&unheard, EXITED(2));
+    assert_int_equal(fetch(heard.number, &st), 0);
+    assert_int_equal(data_len, 3);
+    assert_int_equal(told_forgotten(SOON_MS), heard.number);
+    assert_int_equal(fetch(unheard.number, &st), 0);
+    assert_int_equal(st.exitcode, 2);
+    assert_int_equal(told_forgotten(SOON_MS), unheard.number);
+}
+
+/* A keeper that is to go on without us sees by its pipe that we still read what the program has left behind.
+ */
+static void test_end_stays_open_until_all_is_over(void **state)
+{
+    struct played played;
+    struct pollfd keeper = { .events = 0 };
+    struct bh_ending ending = { .status = EXITED(0) };
+
+    (void)state;
+    start(0);
+    played = play(BH_SPOOL_OUT, 100);
+    write_to(played.end, &ending, sizeof(ending));
+    keeper.fd = played.end;
+    assert_int_equal(poll(&keeper, 1, 100), 0);
+    write_to(played.out, "abc", 3);
+    await_bytes(played.number, 3);
+    close_end(&played.out);
+    assert_int_equal(poll(&keeper, 1, SOON_MS), 1);
+    drop_played(&played);
+    assert_int_equal(fetch(played.number, &st), 0);
+    assert_int_equal(data_len, 3);
+}
+
 /* The supervisor speaks out of place: there is nothing to negotiate. */
 static void test_control_message_out_of_place(void **state)
 {
@@ -327,6 +381,8 @@ int main(void)
         TEST(test_feeder_that_does_not_listen),
         TEST(test_lost),
         TEST(test_feeder_that_comes_with_a_policy),
+        TEST(test_feeder_that_comes_back),
+        TEST(test_end_stays_open_until_all_is_over),
         TEST(test_control_message_out_of_place),
     };
 

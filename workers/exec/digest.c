@@ -1,7 +1,8 @@
 /*
  * SHA-256 of programs. A digest is remembered for as long as the file is the same: device, inode, size and
  * the time of its last change, which only the kernel sets. Whoever pins a program (`sha256` in a rule) has it
- * read anew.
+ * read anew. What is not pinned may be anybody's file, and is read only up to a limit: nobody waits for a
+ * file without end.
  */
 #include <errno.h>
 #include <string.h>
@@ -33,7 +34,8 @@ static bool is_same(const struct kept *row, const struct stat *st)
            row->changed.tv_sec == st->st_ctim.tv_sec && row->changed.tv_nsec == st->st_ctim.tv_nsec;
 }
 
-static int read_all(int fd, char ret[BH_SHA256_TEXT])
+/* `most` bytes; -EFBIG: there are more, whatever fstat said. */
+static int read_all(int fd, off_t most, char ret[BH_SHA256_TEXT])
 {
     static uint8_t chunk[CHUNK];
     uint8_t digest[BH_SHA256_SIZE];
@@ -49,6 +51,8 @@ static int read_all(int fd, char ret[BH_SHA256_TEXT])
             return -errno;
         bh_sha256_update(&sha, chunk, (size_t)n);
         at += n;
+        if (at > most)
+            return -EFBIG;
     }
     bh_sha256_final(&sha, digest);
     bh_sha256_text(digest, ret);
@@ -64,7 +68,9 @@ int bh_program_digest(struct bh_program *program, bool fresh)
         memcpy(program->sha256, row->hex, sizeof(row->hex));
         return 0;
     }
-    r = read_all(program->fd, program->sha256);
+    if (!fresh && program->st.st_size > BH_PROGRAM_DIGEST_MAX)
+        return -EFBIG;
+    r = read_all(program->fd, fresh ? INT64_MAX : BH_PROGRAM_DIGEST_MAX, program->sha256);
     if (r < 0)
         return r;
     *row = (struct kept){ .device = program->st.st_dev,

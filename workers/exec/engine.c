@@ -136,8 +136,7 @@ static void reap_keeper(struct bh_engine *engine, struct bh_execution *execution
         (void)bh_tree_end_others(is_keeper, engine, BH_TREE_KILL_MS);
 }
 
-/* The keeper is gone, and all that it kept. */
-static void keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
+void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution)
 {
     const struct bh_ending killed = { .status = SIGKILL,
                                       .how = BH_ENDED_KILLED,
@@ -165,7 +164,7 @@ static void read_end(struct bh_engine *engine, struct bh_execution *execution)
         return; /* the keeper may have more to keep */
     }
     if (n == 0)
-        keeper_ended(engine, execution);
+        bh_engine_keeper_ended(engine, execution);
 }
 
 int bh_engine_watched(struct bh_worker *worker)

@@ -102,6 +102,9 @@ struct bh_execution *bh_engine_find(struct bh_engine *engine, int64_t number);
 void bh_engine_settle(struct bh_engine *engine, struct bh_execution *execution);
 /* Ends whatever is left in its control group, and removes that. */
 void bh_engine_ungroup(const struct bh_engine *engine, struct bh_execution *execution);
+/* The keeper is gone or about to be, and with it all that it kept: waits for it, records an end that it did
+ * not tell, and settles the row. */
+void bh_engine_keeper_ended(struct bh_engine *engine, struct bh_execution *execution);
 /* How many executions of this rule run. */
 uint32_t bh_engine_running(const struct bh_engine *engine, uint32_t rule_key);
 /* Has `fd` watched: the end `of` a row, or the feed `of` the engine. 0 or -errno. */

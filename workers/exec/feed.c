@@ -9,6 +9,8 @@
 #include "workers/exec/engine.h"
 
 #define START_MS 1000
+#define READ_MAX                                                                                             \
+    128u /* messages that are read at once: a spool that never pauses keeps us from nothing else */
 #define SEND_MS 5000 /* until a spool that is behind takes more */
 
 static void let_go(struct bh_engine *engine)
@@ -90,7 +92,10 @@ void bh_feed_read(struct bh_engine *engine)
     struct bh_execution *execution;
     int fd = -1, r;
 
-    while (engine->feed >= 0 && (r = bh_fd_recv(engine->feed, &message, sizeof(message), &fd)) != -EAGAIN) {
+    for (unsigned i = 0; i < READ_MAX && engine->feed >= 0; i++) {
+        r = bh_fd_recv(engine->feed, &message, sizeof(message), &fd);
+        if (r == -EAGAIN)
+            return;
         if (r <= 0 || fd >= 0 || message.magic != BH_SPOOL_MAGIC || message.op != BH_SPOOL_FORGOTTEN) {
             bh_close_p(&fd);
             let_go(engine);

@@ -23,6 +23,8 @@
 #include "workers/lib/tree.h"
 
 #define COUNT_MS 50u
+#define REAP_MAX 64    /* at once: what never stops dying keeps us from nothing else */
+#define SIGNALS_MAX 16 /* likewise */
 #define REAP_ROUNDS 200
 #define REAP_ROUND_MS 1
 #define AGAIN_MS 100
@@ -33,6 +35,7 @@ struct keeper {
     int signals;
     bool contains;        /* a pid namespace ends with us */
     uint64_t deadline_ms; /* CLOCK_BOOTTIME; 0 = none */
+    bool behind;          /* more may wait to be reaped */
     bool draining;        /* the spool is gone: its part falls to us */
 };
 
@@ -108,13 +111,13 @@ static _Noreturn void end_all(struct keeper *keeper, enum bh_ending_how how)
     end_rest(keeper);
 }
 
-/* Reaps what has ended; ends when nothing is left to keep. */
+/* Reaps what has ended, some at once; ends when nothing is left to keep. */
 static void reap(struct keeper *keeper)
 {
     int status;
-    pid_t pid;
+    pid_t pid = 1;
 
-    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+    for (unsigned i = 0; i < REAP_MAX && (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0; i++) {
         if (pid != keeper->child)
             continue;
         tell(keeper, status, BH_ENDED_BY_ITSELF);
@@ -123,13 +126,15 @@ static void reap(struct keeper *keeper)
     }
     if (pid < 0 && errno == ECHILD)
         _exit(0);
+    keeper->behind = pid > 0;
 }
 
 static void serve_signals(struct keeper *keeper)
 {
     struct signalfd_siginfo info;
 
-    while (read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    for (unsigned i = 0;
+         i < SIGNALS_MAX && read(keeper->signals, &info, sizeof(info)) == (ssize_t)sizeof(info); i++) {
         if (info.ssi_signo == SIGTERM)
             end_all(keeper, BH_ENDED_KILLED);
         if (info.ssi_signo == (uint32_t)BH_KEEPER_SIGNAL && keeper->child && info.ssi_int > 0 &&
@@ -177,12 +182,14 @@ static void step(struct keeper *keeper, int drains[2])
                             { .fd = keeper->start->keep && !keeper->draining ? keeper->start->ends[0] : -1 },
                             { .fd = keeper->draining ? drains[0] : -1, .events = POLLIN },
                             { .fd = keeper->draining ? drains[1] : -1, .events = POLLIN } };
-    int n = poll(fds, BH_ARRAY_SIZE(fds), patience(keeper));
+    int n = poll(fds, BH_ARRAY_SIZE(fds), keeper->behind ? 0 : patience(keeper));
 
     if (patience(keeper) == 0)
         end_all(keeper, BH_ENDED_TIMED_OUT);
     if (counts(&keeper->start->sandbox) && bh_sandbox_count() > (int)keeper->start->sandbox.pids)
         end_all(keeper, BH_ENDED_TOO_MANY);
+    if (keeper->behind)
+        reap(keeper);
     if (n <= 0)
         return;
     if (fds[1].revents)

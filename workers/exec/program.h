@@ -19,7 +19,9 @@
 
 #include "protocol/base/sha256.h"
 
-#define BH_PROGRAM_FLAW_MAX 512u    /* bytes of a sentence, with the NUL */
+#define BH_PROGRAM_FLAW_MAX 512u /* bytes of a sentence, with the NUL */
+#define BH_PROGRAM_DIGEST_MAX                                                                                \
+    (128 * 1024 * 1024)             /* bytes: of a larger program that no rule pins no digest is made */
 #define BH_PROGRAM_SHEBANG_MAX 256u /* bytes of a script's first line, as the kernel has it */
 
 struct bh_program {
@@ -27,7 +29,7 @@ struct bh_program {
     struct stat st;
     char name[PATH_MAX];            /* resolved */
     char flaw[BH_PROGRAM_FLAW_MAX]; /* why a rule that names it must not run it, as a sentence; "" = it may */
-    char sha256[BH_SHA256_TEXT];    /* hex; "" if it cannot be read */
+    char sha256[BH_SHA256_TEXT];    /* hex; "" if it cannot be read, or is too large */
     bool pinned;                    /* its content is what the rule says: it may be run by descriptor only */
     bool script;
     int interpreter;                                             /* of a script; else -1 */
@@ -39,8 +41,8 @@ struct bh_program {
  * or -errno, and nothing is open. */
 int bh_program_open(const char *path, struct bh_program *ret);
 
-/* Fills `sha256`; `fresh`: read now, not remembered from the last time that this very file was. 0 or -errno.
- */
+/* Fills `sha256`; `fresh`: read now, not remembered from the last time that this very file was, and however
+ * large it is. 0; -EFBIG: it is too large; or another -errno. */
 int bh_program_digest(struct bh_program *program, bool fresh);
 
 /* Looks for a name without '/' in the folders of `path` (as $PATH): the first that is a file with an execute

@@ -60,6 +60,13 @@ static int send_all(const struct bh_engine *engine, struct bh_frame *frame, cons
     return r;
 }
 
+/* What may have been sent in part is dropped by whoever has got it, for the next call is of a new epoch. */
+static void let_go(struct bh_engine *engine)
+{
+    bh_close_p(&engine->spawn);
+    engine->relayed = ((engine->relayed >> 32) + 1) << 32;
+}
+
 /* Sends input and arguments. 0, or -errno: not all of it has gone. */
 static int send_call(struct bh_engine *engine, const struct bh_call *call, const struct bh_bytes *args)
 {
@@ -130,14 +137,14 @@ int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, v
         r = send_call(engine, call, &bytes);
         if (r == 0)
             break;
-        bh_close_p(&engine->spawn);
+        let_go(engine);
         r = i + 1 < TRIES ? 0 : r;
     }
     if (r == 0)
         r = take_answer(engine, call, ret);
     if (r >= 0)
         return r;
-    bh_close_p(&engine->spawn);
+    let_go(engine);
     return bh_fail_errno(
         call->error, BH_E_WORKER_DIED, r,
         "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");

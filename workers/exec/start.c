@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/match.h"
@@ -21,6 +22,9 @@
 #include "workers/exec/cgroup.h"
 #include "workers/exec/engine.h"
 
+/* The program's user may open what is his by name, as /dev/stderr; nobody executes what came as input. */
+#define PIPE_MODE 0666
+#define INPUT_MODE 0444
 #define PIPE_BYTES (1024 * 1024) /* room in a pipe of output: fewer, larger reads */
 
 /* The two sides of what is being started; -1: none. */
@@ -47,7 +51,7 @@ static int make_pipe(int *reading, int *writing, int reading_flags)
         return -errno;
     *reading = ends[0];
     *writing = ends[1];
-    return fcntl(ends[0], F_SETFL, reading_flags) < 0 ? -errno : 0;
+    return fchmod(ends[0], PIPE_MODE) < 0 || fcntl(ends[0], F_SETFL, reading_flags) < 0 ? -errno : 0;
 }
 
 static int make_output(int *spool, int *program)
@@ -66,6 +70,8 @@ static int make_input_file(const struct bh_bytes *data, int *ret)
     char link[64];
     int r = fd < 0 ? -errno : bh_write_all(fd, data->ptr, data->len);
 
+    if (r == 0 && fchmod(fd, INPUT_MODE) < 0)
+        r = -errno;
     if (r == 0)
         r = bh_memfd_seal(fd);
     if (r < 0)
@@ -238,15 +244,18 @@ static int run(struct bh_engine *engine, const struct bh_request_to_run *request
 static int settle(struct bh_engine *engine, const struct bh_request_to_run *request,
                   const struct bh_judged *judged, struct bh_execution *execution, struct plumbing *p)
 {
-    int r = announce(engine, request, judged, execution, p);
+    int watched, r;
 
     execution->end = bh_take_fd(&p->end_worker[0]);
+    watched = r = bh_engine_watch(engine, execution->end, execution);
     if (r == 0)
-        r = bh_engine_watch(engine, execution->end, execution);
+        r = announce(engine, request, judged, execution, p);
     execution->told = r == 0;
     if (r == 0)
         return 0;
     (void)kill(execution->keeper, SIGTERM);
+    if (watched < 0)
+        bh_engine_keeper_ended(engine, execution); /* nobody else would notice */
     return bh_fail_errno(request->call->error, BH_E_WORKER_UNAVAILABLE, r,
                          "the process that keeps output cannot be told of the execution, which was ended");
 }

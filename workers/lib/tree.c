@@ -18,17 +18,21 @@
 #include "protocol/base/mem.h"
 
 #define ROUND_MS 2
+#define REAP_MAX 1024 /* of one round */
 #define STAT_MAX 1024 /* bytes of /proc/PID/stat; what is read stands at its beginning */
 
-/* Reaps all that have ended. True: there is no child, and so nobody below us. */
+/* Reaps what has ended, but not for ever what never stops dying. True: there is no child, and so nobody below
+ * us. */
 static bool is_alone(void)
 {
-    pid_t pid;
+    pid_t pid = 0;
 
-    do
+    for (unsigned i = 0; i < REAP_MAX; i++) {
         pid = waitpid(-1, NULL, WNOHANG | __WALL);
-    while (pid > 0 || (pid < 0 && errno == EINTR));
-    return pid < 0;
+        if (pid == 0 || (pid < 0 && errno != EINTR))
+            break;
+    }
+    return pid < 0 && errno != EINTR;
 }
 
 /* "412 (name) S 1 412 ...": the name may hold anything, so its end is the last bracket. */

@@ -25,6 +25,7 @@
 
 void bh_feeder_add(struct bh_spool *spool, int fd)
 {
+    bh_feeders_serve(spool); /* it may be one of them that comes anew: what it has said is heard first */
     for (unsigned i = 0; i < BH_SPOOL_FEEDERS_MAX; i++) {
         struct bh_feeder *feeder = &spool->feeders[i];
 
@@ -115,14 +116,26 @@ static bool is_lost(const struct bh_spool_message *message, unsigned n_fds)
            !message->user[0];
 }
 
-static bool is_sound(const struct bh_spool *spool, const struct bh_spool_message *message, unsigned n_fds)
+static bool is_sound(const struct bh_spool_message *message, unsigned n_fds)
 {
     if (message->magic != BH_SPOOL_MAGIC || message->zero || message->number == 0 ||
         message->number > INT64_MAX)
         return false;
     if (!is_open(message, n_fds) && !is_lost(message, n_fds))
         return false;
-    return !bh_spool_find(spool, (int64_t)message->number);
+    return true;
+}
+
+/* True: it is known. Not lost, if its feeder let go of us only and now comes back. */
+static bool is_back(const struct bh_spool *spool, const struct bh_feeder *feeder,
+                    const struct bh_spool_message *message)
+{
+    struct bh_spooled *known = bh_spool_find(spool, (int64_t)message->number);
+
+    if (!known || known->feeder >= 0 || message->op != BH_SPOOL_LOST)
+        return false;
+    known->feeder = (int)feeder->watch.which;
+    return true;
 }
 
 /* A pipe, open for what we do with it; from now on it does not block. */
@@ -231,7 +244,11 @@ static bool take_message(struct bh_spool *spool, struct bh_feeder *feeder,
 {
     struct bh_spooled *execution;
 
-    if (!is_sound(spool, message, n_fds))
+    if (!is_sound(message, n_fds))
+        return false;
+    if (is_back(spool, feeder, message))
+        return true;
+    if (bh_spool_find(spool, (int64_t)message->number))
         return false;
     execution = new_execution(feeder, message);
     if (execution && !give_pipes(execution, fds)) {
@@ -269,4 +286,11 @@ bool bh_feeder_serve(struct bh_spool *spool, struct bh_feeder *feeder)
     if (r <= 0)
         drop(spool, feeder);
     return r > 0;
+}
+
+void bh_feeders_serve(struct bh_spool *spool)
+{
+    for (unsigned i = 0; i < BH_SPOOL_FEEDERS_MAX; i++)
+        for (unsigned n = 0; n < BH_SPOOL_BEHIND_MAX && bh_feeder_serve(spool, &spool->feeders[i]); n++)
+            ;
 }

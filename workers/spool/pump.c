@@ -79,7 +79,7 @@ static void take_ending(struct bh_spool *spool, struct bh_spooled *execution)
     execution->ended_ms = now;
     if (n == (ssize_t)sizeof(ending) && ending.ended_ms >= execution->started_ms && ending.ended_ms <= now)
         execution->ended_ms = ending.ended_ms;
-    bh_watch_close(spool, &execution->end);
+    bh_watch_remove(spool, &execution->end); /* open until all is over: its keeper sees that somebody reads */
     bh_spool_settle(spool, execution);
 }
 
@@ -120,9 +120,7 @@ void bh_spool_catch_up(struct bh_spool *spool)
 
     while (spool->control.watched && poll(&control, 1, 0) > 0)
         serve_control(spool);
-    for (unsigned i = 0; i < BH_SPOOL_FEEDERS_MAX; i++)
-        for (unsigned n = 0; n < BH_SPOOL_BEHIND_MAX && bh_feeder_serve(spool, &spool->feeders[i]); n++)
-            ;
+    bh_feeders_serve(spool);
 }
 
 /* Until the front takes a frame, or is gone. */

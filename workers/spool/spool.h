@@ -178,6 +178,9 @@ void bh_feeder_add(struct bh_spool *spool, int fd);
 /* Takes one message. False: there is none. */
 bool bh_feeder_serve(struct bh_spool *spool, struct bh_feeder *feeder);
 
+/* Takes what all of them have said until now. */
+void bh_feeders_serve(struct bh_spool *spool);
+
 /* There is room for what it is to be told. */
 void bh_feeder_writable(struct bh_spool *spool, struct bh_feeder *feeder);
 

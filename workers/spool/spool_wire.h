@@ -4,8 +4,8 @@
  * (BH_PEER_SPOOL).
  *
  * feeder -> spool: OPEN with one to four descriptors, when the program runs; LOST, for one whose results a
- * spool that died has taken along. spool -> feeder: FORGOTTEN, when the number is gone: fetched, or nobody
- * came for it.
+ * spool that died has taken along; a spool that lives, and whose feeder has only come back, has them still.
+ * spool -> feeder: FORGOTTEN, when the number is gone: fetched, or nobody came for it.
  *
  * The end of an execution the spool hears from its keeper itself: one struct bh_ending through the pipe
  * `end`. A pipe that ends without one means that the keeper was killed. If the feeder's socket closes,

@@ -90,6 +90,7 @@ void bh_spool_settle(struct bh_spool *spool, struct bh_spooled *execution)
         execution->streams[1].watch.fd >= 0)
         return;
     execution->over = true;
+    bh_watch_close(spool, &execution->end);
     spool->audit->state->executions++;
     watch_age(spool, execution);
     bh_told_result(spool, execution);
