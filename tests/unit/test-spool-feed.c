@@ -306,6 +306,7 @@ static void test_feeder_that_comes_with_a_policy(void **state)
 static void test_feeder_that_comes_back(void **state)
 {
     struct bh_spool_message lost = { .magic = BH_SPOOL_MAGIC, .op = BH_SPOOL_LOST };
+    struct bh_bulkhead_exec_list_ret ret = { 0 };
     struct played heard, unheard;
 
     (void)state;
@@ -322,6 +323,8 @@ static void test_feeder_that_comes_back(void **state)
     lost.number = unheard.number;
     feed_raw(feeder, &lost, sizeof(lost), NULL, 0);
     assert_int_equal(kill(child, SIGCONT), 0);
+    list(&ret); /* which hears all feeders out */
+    assert_int_equal(ret.n_value, 2);
     end_played(&heard, EXITED(1));
     end_played(&unheard, EXITED(2));
     assert_int_equal(fetch(heard.number, &st), 0);
