@@ -45,13 +45,16 @@ static void add_channels(struct load *load, struct json_object *channels)
 
 static pid_t parent_of(pid_t pid)
 {
-    char path[32];
+    char path[32], text[1024];
     _cleanup_fclose_ FILE *file = NULL;
+    const char *end = NULL;
     int parent = 0;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     file = fopen(path, "re");
-    return file && fscanf(file, "%*d (%*[^)]) %*c %d", &parent) == 1 ? parent : 0;
+    if (file && fgets(text, sizeof(text), file))
+        end = strrchr(text, ')'); /* the name before it may hold anything */
+    return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
 /* Does the agent run us, as it does in an upgrade that came through it? */

@@ -146,7 +146,7 @@ static int boot_of(struct bh_supervisor *s, struct bh_process *process, struct b
 
         memcpy(ret->channel, channel->policy.slice->channel, sizeof(ret->channel));
         ret->edition = process->edition = process->state->edition = channel->edition;
-        if (process->role == BH_ROLE_FRONT || process->role == BH_ROLE_EXEC)
+        if (process->role == BH_ROLE_FRONT)
             ret->epoch = ++channel->epoch;
     }
     return bh_memfd_new("bulkhead-boot", NULL, 0);

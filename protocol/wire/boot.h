@@ -41,7 +41,7 @@ enum bh_fence {
 struct bh_boot {
     uint32_t magic;
     uint32_t source;   /* number of this process as an audit source */
-    uint32_t epoch;    /* of a front, and of exec: upper half of its frame ids; else 0 */
+    uint32_t epoch;    /* of a front: upper half of its frame ids; else 0 */
     uint32_t user;     /* opener: index of its user in the policy slice; hook: BH_HOOK_OWED, or 0; else 0 */
     uint32_t fences;   /* set before exec (enum bh_fence); confine_self adds the rest */
     uint32_t n_groups; /* supplementary groups that the process must show */

@@ -73,7 +73,7 @@ def test_one_execution(agent, client):
     assert start - 1 <= seconds(act) <= done
     for words in ('"a b"', '\\"d"', "\u00e9", "minimal", digest(MNT / "show")):
         assert words in act["text"], act
-    assert f"({act['user']})".encode() in got.out or "bulkhead" in act["user"], "as whom it ran"
+    assert f"({act['user']})".encode() in got.out or act["user"] == "bulkhead-run", "as whom it ran"
     end = story.one("result", "^exit status 0, after [0-9]+ ms$")
     assert end["policy"] == act["policy"] and end["handle"] > 0
     wrote = story.one("result", "sha256")
@@ -176,7 +176,7 @@ def test_many_arguments_are_cut_not_lost(agent, client):
 def test_nobody_can_write_a_line(agent, client):
     for words in ('x\n{"n":1}', "\x1b[2J", '"],"rule":"other"'):
         run(client, MNT / "show", words)
-        assert words in Story(agent, "shows").act["text"].replace('\\"', '"') or "\\" in Story(agent, "shows").act["text"]
+        assert words in Story(agent, "shows").act["text"].replace('\\"', '"')
     agent.verify()
 
 

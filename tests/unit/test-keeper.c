@@ -424,39 +424,7 @@ static void test_time_limit_holds_while_draining(void **state)
     finish(&e);
 }
 
-#define HOPPERS 16
-#define HOP_MS 8000 /* that nothing is left of a test that fails */
-
-/* Each has one successor and ends: none of them lives long enough to be found, and there is always one to
- * reap. */
-static int hop(void)
-{
-    uint64_t until = bh_clock_ms(CLOCK_MONOTONIC) + HOP_MS;
-
-    for (int i = 0; i < HOPPERS; i++)
-        if (fork() == 0)
-            while (bh_clock_ms(CLOCK_MONOTONIC) >= until || fork() != 0)
-                _exit(0);
-    (void)poll(NULL, 0, HOP_MS);
-    return 0;
-}
-
-static void test_time_limit_holds_for_what_never_stops_dying(void **state)
-{
-    uint64_t begun = bh_clock_ms(CLOCK_MONOTONIC);
-    struct execution e;
-
-    (void)state;
-    make(&e, program_invocation_name, "hop", NULL);
-    e.start.timeout_s = 1;
-    begin(&e);
-    assert_int_equal(ending_of(&e, 1).how, BH_ENDED_TIMED_OUT);
-    assert_true(bh_clock_ms(CLOCK_MONOTONIC) - begun < HOP_MS / 2);
-    assert_keeper_gone(&e); /* it stays for as long as it takes */
-    finish(&e);
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports_to_both),
@@ -473,10 +441,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_never_runs_once_given_up),
         cmocka_unit_test(test_traced_program_keeps_nobody_alive),
         cmocka_unit_test(test_time_limit_holds_while_draining),
-        cmocka_unit_test(test_time_limit_holds_for_what_never_stops_dying),
     };
 
-    if (argc > 1 && strcmp(argv[1], "hop") == 0)
-        return hop();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

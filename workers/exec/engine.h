@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -78,7 +79,7 @@ struct bh_request_to_run {
 struct bh_login {
     uid_t uid;
     gid_t gid;
-    char name[64], home[256], shell[256];
+    char name[256], home[PATH_MAX], shell[PATH_MAX]; /* a name is cut, as no account has one so long */
 };
 
 /* What was decided. */
