@@ -22,7 +22,7 @@
 #define EVENTS_MAX 64
 #define REMOVE_TRIES 20
 #define EPOCH_SHIFT 26 /* of nanoseconds: an epoch has 67 ms, and 32 bits last for nine years */
-#define END_MS 2200                   /* for keepers to end what they keep */
+#define END_MS 2200    /* for keepers to end what they keep */
 #define NUMBER_END (INT64_C(1) << 53) /* exact in every JSON reader */
 
 void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spawns)
