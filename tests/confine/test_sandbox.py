@@ -164,7 +164,7 @@ for file in /etc/shadow /etc/ssh/ssh_host_rsa_key; do mkdir -p ${file%/*}; echo 
 "$@" <>/run/go &
 sleep 0.5
 for file in /etc/shadow /etc/ssh/ssh_host_rsa_key; do echo secret >$file.new; chmod 600 $file.new; mv $file.new $file; done
-echo go >/run/go
+echo go 1<>/run/go
 wait %1
 """
 

@@ -57,6 +57,14 @@ class Served:
                     file.close()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def hangups_are_heard():
+    """Tests that were started with nohup ignore them, and so would what they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def served(start):
     agent = start(POLICY)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.root
 
 RECORDS = 10000
 CHANNELS = 7  # that are refused; one more is answered
+SOURCES = 512  # BH_SOURCES_MAX
 PER_SECOND = 100  # refusals of one source that are recorded singly
 
 
@@ -85,14 +86,14 @@ def ping_until(path, ended, waits):
 
 
 def gaps(rows):
-    """Numbers of records that are missing or there twice, by source: a number counts in steps of 256."""
+    """Numbers of records that are missing or there twice, by source: a number counts in steps of SOURCES."""
     wrong, last = [], {}
     for row in rows:
         number = row.get("n")
         if number is None:
             continue
-        source = number % 256
-        if number != last.get(source, number - 256) + 256:
+        source = number % SOURCES
+        if number != last.get(source, number - SOURCES) + SOURCES:
             wrong.append((row["src"], last.get(source), number))
         last[source] = number
     return wrong

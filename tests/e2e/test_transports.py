@@ -491,7 +491,7 @@ def test_a_line_gets_another_name_with_its_host(wired, dev):
 def test_a_line_gets_another_name_within_a_reply(wired, dev, folder):
     """The rest of the reply is lost; what the new channel says is not glued to it."""
     def policy(name):
-        return f"policy 1\ncommands 49\nchannel {name} isa-serial:{dev / 'one'}\nuse open on {name}\n"
+        return f"policy 1\ncommands 49\nchannel {name} isa-serial:{dev / 'one'}\nallow @sync on {name}\nallow @file-read on {name} {{ types any }}\n"
 
     agent, plug = wired
     one = plug("one")

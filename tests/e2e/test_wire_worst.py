@@ -248,7 +248,7 @@ def stuck(client):
         return len(client.socket.recv(16 * MIB, socket.MSG_PEEK))
 
     before = waiting()
-    time.sleep(0.1)
+    time.sleep(0.5)
     return before > 100 * KIB and waiting() == before
 
 

@@ -467,7 +467,7 @@ static void and_back_to_text(void **state)
     (void)snprintf(
         text, sizeof(text),
         "policy 1\ncommands 49\nchannel main\nset on-restart keep\nset exec-idle 0s\n\norigin \"policy\" 8\n"
-        "rule a: allow guest-exec, guest-exec-status {\n%s\norigin \"policy\" 33\ndeny guest-exec {\n"
+        "rule a: allow guest-exec-status, guest-exec {\n%s\norigin \"policy\" 33\ndeny guest-exec {\n"
         "    program \"/bin/c\"\n}\n",
         block);
     fixture_good(&f, text);
