@@ -58,7 +58,7 @@ struct bh_frame {
     uint16_t command; /* enum bh_command_id */
     uint32_t length;  /* of the payload, exactly */
     uint32_t flags;   /* BH_FRAME_MORE, BH_FRAME_SECOND */
-    uint64_t id;      /* chosen by the front: epoch of the front << 32 | counter; never 0 */
+    uint64_t id;      /* chosen by the front: epoch of the front << 32 | counter; never 0. It only grows */
 };
 
 /* Bytes that a packet may have behind its first header. */

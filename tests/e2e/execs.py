@@ -100,10 +100,13 @@ class Pair(Agent):
 
     def __init__(self, folder, *parts):
         self.sockets = {name: folder / f"{name}.sock" for name in ("alpha", "beta")}
-        lines = [f"channel {name} unix-listen:{path}" for name, path in self.sockets.items()]
-        super().__init__(folder / "agent", "\n".join(["policy 1", f"commands {COMMANDS}", *lines, "allow @sync, @info on alpha, beta",
-                                                      *parts, ""]))
+        super().__init__(folder / "agent", self.text(*parts))
         self.socket = self.sockets["alpha"]
+
+    def text(self, *parts):
+        """The policy with these rules."""
+        lines = [f"channel {name} unix-listen:{path}" for name, path in self.sockets.items()]
+        return "\n".join(["policy 1", f"commands {COMMANDS}", *lines, "allow @sync, @info on alpha, beta", *parts, ""])
 
     def client(self, timeout=10.0, channel="alpha"):
         return Client(self.sockets[channel], timeout)

@@ -11,6 +11,7 @@ import pytest
 
 from execs import Pair, begin, carriers, finish, mark, nobody_carries, rule, run, scratch
 from harness import kill, wait_for
+from test_reload import adopt
 
 pytestmark = pytest.mark.root
 SIZE = 1 << 40
@@ -122,3 +123,25 @@ def test_started_though_its_exec_worker_died(agent):
         assert carriers(word) and agent.pid("spawn") == spawn
         client.ok("bulkhead-exec-signal", {"pid": number, "signal": "kill"}, timeout=30)
         assert finish(client, number).signal == signal.SIGKILL
+
+
+def test_reload_changes_who_is_asked(agent, place):
+    """Where every rule runs without a sandbox the front asks bulkhead-spawn itself; else the exec worker does. One that has
+    something to run is asked by both in turn, and minds neither."""
+    word = mark()
+    bare = rule("bash", "/bin/bash", "rest any dash-ok", 'env "MARK"', "sandbox none", "user nobody")
+    signal_too = "allow bulkhead-exec-signal on alpha\n"
+    mixed = [bare, rule("true", "/bin/true"), signal_too]
+    with Pair(place / "turns", *mixed) as pair, pair.client() as client:
+        number = begin(client, "/bin/bash", "-c", "sleep 50; true", env=[f"MARK={word}"])
+        wait_for(lambda: carriers(word), 5, "it to run")
+        spawn = pair.pid("spawn")
+        for rules in ([bare, signal_too], mixed, [bare, signal_too], mixed):
+            adopt(pair, pair.text(*rules))
+            wait_for(lambda: "return" in client.call("guest-exec", {"path": "/bin/bash", "arg": ["-c", "true"]}, timeout=30), 10,
+                     "whoever is to be asked now")
+            assert run(client, "/bin/bash", "-c", "exit 4").exitcode == 4
+            assert carriers(word) and pair.pid("spawn") == spawn
+        client.ok("bulkhead-exec-signal", {"pid": number, "signal": "kill"}, timeout=30)
+        assert finish(client, number).signal == signal.SIGKILL
+        assert not [row for row in pair.audit() if "violation" in str(row)]

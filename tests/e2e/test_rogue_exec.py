@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from harness import Agent, wait_for
-from test_rogue_front import BUILD, REPLY, Rogue, WORKERS, error_code, text
+from test_rogue_front import BUILD, CALL, MORE, REPLY, Rogue, WORKERS, error_code, frame, text
 
 pytestmark = pytest.mark.root
 
@@ -43,7 +43,7 @@ def rogue(folder, request):
     agent.answers = lambda: agent.socket.exists() and (agent.folder / "bulkhead" / "status.json").exists()
     with agent, Rogue(agent) as connection:
         assert connection.start(EXEC)
-        connection.agent = agent
+        connection.agent, connection.bare = agent, request.param is NONE
         yield connection
 
 
@@ -85,3 +85,12 @@ def test_other_workers_commands_end_the_one_that_is_asked(rogue):
     wait_for(lambda: rogue.start(EXEC), 10, "a successor")
     kind, _ = wait_for(lambda: rogue.call(EXEC, "guest-exec", run_args("/usr/bin/true", "x")), 10, "it")
     assert kind == REPLY
+
+
+def test_half_a_call_stays_behind(rogue):
+    """Who asks bulkhead-spawn may die in the middle, and its successor's calls are of the same epoch: they are served. Nobody
+    else is asked like that."""
+    rogue.next += 1
+    rogue.send(b"P", EXEC, frame(CALL, "guest-exec", run_args("/usr/bin/true", "x")[:5], rogue.next, MORE))
+    answer = rogue.call(EXEC, "guest-exec", run_args("/usr/bin/true", "x"))
+    assert answer and answer[0] == REPLY if rogue.bare else answer is None

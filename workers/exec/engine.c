@@ -21,8 +21,7 @@
 
 #define EVENTS_MAX 64
 #define REMOVE_TRIES 20
-#define EPOCH_SHIFT 26 /* of nanoseconds: an epoch has 67 ms, and 32 bits last for nine years */
-#define END_MS 2200    /* for keepers to end what they keep */
+#define END_MS 2200                   /* for keepers to end what they keep */
 #define NUMBER_END (INT64_C(1) << 53) /* exact in every JSON reader */
 
 void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spawns)
@@ -31,7 +30,6 @@ void bh_engine_init(struct bh_engine *engine, struct bh_worker *worker, bool spa
     engine->spawns = spawns;
     engine->privileged = geteuid() == 0 || worker->boot->caps & UINT64_C(1) << CAP_SYS_ADMIN;
     engine->feed = engine->spawn = -1;
-    engine->relayed = bh_clock_ns(CLOCK_BOOTTIME) >> EPOCH_SHIFT << 32; /* an epoch above a predecessor's */
     engine->groups = bh_cgroup_place();
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->idle_since_ms = bh_clock_ms(CLOCK_BOOTTIME);

@@ -52,10 +52,9 @@ struct bh_engine {
     bool spawns; /* bulkhead-spawn */
     bool privileged;
     int epoll;
-    int groups;       /* where control groups of executions are made; < 0: nowhere */
-    int feed;         /* socket to the spool; -1: not there */
-    int spawn;        /* exec: socket to bulkhead-spawn; -1: not there */
-    uint64_t relayed; /* exec: id of the last relayed call */
+    int groups; /* where control groups of executions are made; < 0: nowhere */
+    int feed;   /* socket to the spool; -1: not there */
+    int spawn;  /* exec: socket to bulkhead-spawn; -1: not there */
     uint64_t idle_since_ms;
     bool leaving; /* spawn: takes no more calls */
     uint32_t n;

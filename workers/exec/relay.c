@@ -2,8 +2,12 @@
  * A call that bulkhead-spawn is to serve, passed on as it came: it decodes it again and decides again, as a
  * worker whose front this process is. What it answers is checked as a front checks it.
  *
+ * It keeps the number that its front gave it. Those only grow, over all fronts and whichever process a
+ * channel's calls go to, so a bulkhead-spawn may outlive the exec worker, or get another client with another
+ * policy.
+ *
  * bulkhead-spawn ends when it has had nothing to do for a while, and then takes nothing more: a call that
- * could not be sent whole has not begun, and is sent to its successor.
+ * could not be sent whole, or was given back, has not begun, and is sent to its successor.
  */
 #include <errno.h>
 #include <poll.h>
@@ -23,6 +27,7 @@
 #define START_MS 1000
 #define ANSWER_MS 20000 /* below the deadline that the front sets us */
 #define TRIES 3
+#define NOT_BEGUN (-ESTALE) /* of a call: another is to be asked */
 
 static int connect_spawn(struct bh_engine *engine)
 {
@@ -40,7 +45,7 @@ static int send_frame(const struct bh_engine *engine, struct bh_frame *frame, co
     do
         r = bh_frame_send(engine->spawn, frame, payload, len);
     while (r == -EAGAIN && poll(&room, 1, ANSWER_MS) > 0);
-    return r;
+    return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
 /* `data` in as many frames as it takes; `last`: of the flags of the last one. */
@@ -60,19 +65,12 @@ static int send_all(const struct bh_engine *engine, struct bh_frame *frame, cons
     return r;
 }
 
-/* What may have been sent in part is dropped by whoever has got it, for the next call is of a new epoch. */
-static void let_go(struct bh_engine *engine)
-{
-    bh_close_p(&engine->spawn);
-    engine->relayed = ((engine->relayed >> 32) + 1) << 32;
-}
-
 /* Sends input and arguments. 0, or -errno: not all of it has gone. */
 static int send_call(struct bh_engine *engine, const struct bh_call *call, const struct bh_bytes *args)
 {
     struct bh_frame frame = { .type = BH_FRAME_STAGE,
                               .command = (uint16_t)(call->command - bh_commands),
-                              .id = engine->relayed };
+                              .id = call->id };
     int r = call->stage.len ? send_all(engine, &frame, call->stage.ptr, call->stage.len, BH_FRAME_MORE) : 0;
 
     frame.type = BH_FRAME_CALL;
@@ -101,8 +99,8 @@ static int receive_own(struct bh_engine *engine, const struct bh_call *call, str
 
     do
         r = receive(engine, frame, room, until);
-    while (r == 0 && frame->id < engine->relayed);
-    if (r == 0 && (frame->id != engine->relayed || frame->command != (uint16_t)(call->command - bh_commands)))
+    while (r == 0 && frame->id < call->id);
+    if (r == 0 && (frame->id != call->id || frame->command != (uint16_t)(call->command - bh_commands)))
         r = -EPROTO;
     return r;
 }
@@ -117,6 +115,8 @@ static int take_answer(struct bh_engine *engine, struct bh_call *call, void *ret
         return r;
     if (frame.type == BH_FRAME_ERROR && bh_error_parse(room, frame.length, call->error) == 0)
         return call->error->code;
+    if (frame.type == BH_FRAME_AGAIN)
+        return NOT_BEGUN;
     if (frame.type != BH_FRAME_REPLY)
         return -EPROTO;
     if (!call->command->ret)
@@ -124,27 +124,31 @@ static int take_answer(struct bh_engine *engine, struct bh_call *call, void *ret
     return bh_decode(call->command->ret, room, frame.length, call->arena, ret) < 0 ? -EPROTO : 0;
 }
 
+/* 0, NOT_BEGUN, another -errno, or the error that it answered with. */
+static int ask(struct bh_engine *engine, struct bh_call *call, const struct bh_bytes *args, void *ret)
+{
+    int r = send_call(engine, call, args);
+
+    if (r == -EPIPE || r == -ECONNRESET)
+        return NOT_BEGUN; /* it takes nothing more; what it has got goes with it */
+    return r < 0 ? r : take_answer(engine, call, ret);
+}
+
 int bh_relay(struct bh_engine *engine, struct bh_call *call, const void *args, void *ret)
 {
     struct bh_bytes bytes;
-    int r = bh_encode(call->command->args, args, UINT32_MAX, call->arena, &bytes);
+    int r = bh_encode(call->command->args, args, UINT32_MAX, call->arena, &bytes), tries = TRIES;
 
-    for (int i = 0; r == 0 && i < TRIES; i++) {
+    while (r == 0 || (r == NOT_BEGUN && tries > 0)) {
         if (connect_spawn(engine) < 0)
             return bh_fail_errno(call->error, BH_E_WORKER_UNAVAILABLE, engine->spawn,
                                  "the process that runs without a sandbox cannot be started");
-        engine->relayed++;
-        r = send_call(engine, call, &bytes);
-        if (r == 0)
-            break;
-        let_go(engine);
-        r = i + 1 < TRIES ? 0 : r;
+        r = ask(engine, call, &bytes, ret);
+        if (r >= 0)
+            return r;
+        bh_close_p(&engine->spawn);
+        tries--;
     }
-    if (r == 0)
-        r = take_answer(engine, call, ret);
-    if (r >= 0)
-        return r;
-    let_go(engine);
     return bh_fail_errno(
         call->error, BH_E_WORKER_DIED, r,
         "the process that runs without a sandbox did not answer; whether it has begun is in the audit log");

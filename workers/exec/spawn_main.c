@@ -52,6 +52,7 @@ static bool would_leave(struct bh_worker *worker)
 int main(void)
 {
     static const struct bh_worker_main spawn = { .profile = &bh_profile_spawn,
+                                                 .relayed = true,
                                                  .prepare = prepare,
                                                  .would_leave = would_leave,
                                                  .next_tick = next_tick,

@@ -26,6 +26,7 @@ struct bh_intake {
     uint64_t id;         /* of what is under way; 0 = nothing */
     uint64_t last_id;    /* the highest that was ever begun */
     uint16_t command;
+    bool relayed; /* who passes calls on may be succeeded within an epoch: a newer call drops an older one */
     bool calling; /* a CALL frame was seen */
     bool over;    /* more was staged than may be: the rest is dropped and the call answered with an error */
 };

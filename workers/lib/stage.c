@@ -35,7 +35,9 @@ void bh_intake_deinit(struct bh_intake *intake)
 void bh_intake_reset(struct bh_intake *intake)
 {
     bh_intake_note(intake, 0);
-    *intake = (struct bh_intake){ .base = intake->base, .last_id = intake->last_id, .high = intake->high };
+    *intake = (struct bh_intake){
+        .base = intake->base, .last_id = intake->last_id, .high = intake->high, .relayed = intake->relayed
+    };
 }
 
 void bh_intake_note(struct bh_intake *intake, size_t len)
@@ -117,7 +119,15 @@ static int take_abandon(struct bh_intake *intake, const struct bh_frame *frame)
     return 0;
 }
 
-/* A frame of another front than the one whose call is under way: its payload moves to where it belongs. */
+/* Its sender has died and has a successor, for it would have abandoned its call. */
+static bool is_orphan(const struct bh_intake *intake, uint64_t newer)
+{
+    unsigned shift = intake->relayed ? 0 : 32;
+
+    return intake->id && newer >> shift > intake->id >> shift;
+}
+
+/* A frame of another sender than the one whose call is under way: its payload moves to where it belongs. */
 static void drop_orphan(struct bh_intake *intake, const struct bh_frame *frame)
 {
     const uint8_t *payload = bh_intake_room(intake);
@@ -130,7 +140,7 @@ int bh_intake_frame(struct bh_intake *intake, const struct bh_frame *frame)
 {
     int r = 0;
 
-    if (intake->id && frame->id >> 32 > intake->id >> 32)
+    if (is_orphan(intake, frame->id))
         drop_orphan(intake, frame);
     if (frame->type == BH_FRAME_ABANDON)
         return take_abandon(intake, frame);

@@ -315,6 +315,7 @@ int bh_worker_serve(struct bh_worker *worker, const struct bh_worker_main *main)
 
     if (r < 0)
         return EXIT_FAILURE;
+    intake.relayed = main->relayed;
     bh_arena_init(&arena, BH_WORKER_ARENA_MAX);
     do
         r = next_packet(worker, main, &intake, &frame, &tail);

@@ -62,6 +62,8 @@ struct bh_call {
 struct bh_worker_main {
     const struct bh_profile *profile;
     const struct bh_filter *filter;
+    /* Its calls are passed on by a process that may have a successor while the front stays. */
+    bool relayed;
     /* Before the process confines itself; may be NULL. */
     void (*prepare)(struct bh_worker *worker);
     /* The paths Landlock lets through, from profile and policy; returns their number. NULL: the profile's. */
