@@ -190,11 +190,12 @@ def test_limits(client, name):
 @pytest.mark.parametrize("name", FENCED)
 @pytest.mark.parametrize("attempt", ["mount -t tmpfs none /tmp", "unshare -U true", "unshare -m true", "chroot / true", "hostname x",
                                      "nsenter -t 1 -m true", "dmesg", "mknod /tmp/x b 8 0", "su -c id", "chown 1 /tmp",
-                                     "setpriv --reuid 0 true", "ping -c 1 -W 1 192.0.2.1", "renice -5 $$", "chrt -f 1 true"])
+                                     "setpriv --reuid 0 true", "renice -5 $$", "chrt -f 1 true",
+                                     "python3 -c 'import socket; socket.socket(type=socket.SOCK_DGRAM).connect((\"192.0.2.1\", 9))'"])
 def test_attempts_fail(client, name, attempt):
     """The simplest ways out; tests/confine has the others."""
     got = run(client, MNT / name / "sh", "-c", f"{attempt} >/dev/null 2>&1; exit $?")
-    assert got.signal or got.exitcode
+    assert got.signal or got.exitcode not in (0, 127), "127: there is no such program, and nothing was tried"
 
 
 @pytest.mark.parametrize("name", ["python3", "perl"])
