@@ -364,6 +364,7 @@ def test_replayed_calls(rogue, folder):
 
 def test_a_descriptor_with_a_frame_goes_nowhere(agent, rogue, folder):
     assert rogue.start(INFO)
+    useful(rogue, INFO, folder)  # it has started, and opened what it keeps
     pid = agent.pid("info")
     before = len(os.listdir(f"/proc/{pid}/fd"))
     for n in range(200):
